@@ -1,0 +1,157 @@
+"""Every action the record knows. An action that is not here cannot be recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """`sentence` may use %(actor)s, %(outcome)s and %(reason)s."""
+
+    name: str
+    label: str | Promise
+    sentence: str | Promise
+
+
+_ALL = (
+    # Drafts
+    Action("approvals.draft.arrived", _("Draft arrived"), _("%(actor)s put a draft up for review.")),
+    Action("approvals.draft.revised", _("Draft revised"), _("%(actor)s changed the draft at the provider.")),
+    Action("approvals.draft.edited", _("Draft edited"), _("%(actor)s edited the draft.")),
+    Action("approvals.draft.approved", _("Draft approved"), _("%(actor)s approved the draft.")),
+    Action("approvals.draft.rejected", _("Draft rejected"), _("%(actor)s rejected the draft.")),
+    Action(
+        "approvals.draft.changes_requested",
+        _("Changes requested"),
+        _("%(actor)s asked for changes to the draft."),
+    ),
+    Action(
+        "approvals.draft.undone",
+        _("Approval undone"),
+        _("%(actor)s took the approval back before it was sent."),
+    ),
+    Action("approvals.draft.stale", _("Draft stale"), _("The draft no longer answers its conversation.")),
+    Action(
+        "approvals.draft.returned_to_pending",
+        _("Draft returned to pending"),
+        _("%(actor)s looked at the draft again and returned it to the queue."),
+    ),
+    Action("approvals.draft.expired", _("Draft expired"), _("Nobody decided in time.")),
+    Action("approvals.draft.withdrawn", _("Draft withdrawn"), _("The draft is gone at the provider.")),
+    Action(
+        "approvals.draft.superseded", _("Draft superseded"), _("Another draft takes the place of this one.")
+    ),
+    # Sends
+    Action("approvals.send.queued", _("Send queued"), _("The message waits to be sent.")),
+    Action("approvals.send.held", _("Send held"), _("The message is held until a person resumes it.")),
+    Action("approvals.send.resumed", _("Send resumed"), _("%(actor)s resumed the held message.")),
+    Action(
+        "approvals.send.claimed", _("Send begun"), _("The message is about to be handed to the provider.")
+    ),
+    Action(
+        "approvals.send.not_started",
+        _("Send not started"),
+        _("Nothing left this desk; it will be tried again."),
+    ),
+    Action("approvals.send.accepted", _("Send accepted"), _("The provider accepted the message.")),
+    Action("approvals.send.refused", _("Send refused"), _("The message was not sent: a check refused it.")),
+    Action("approvals.send.deferred", _("Send deferred"), _("The message waits and will be tried again.")),
+    Action(
+        "approvals.send.explained",
+        _("Refusal explained"),
+        _("The provider's rule evaluation that refused the message was found."),
+    ),
+    Action("approvals.send.failed", _("Send failed"), _("The provider refused the message.")),
+    Action("approvals.send.stopped", _("Send stopped"), _("The message will not be sent.")),
+    Action(
+        "approvals.send.unknown",
+        _("Send unknown"),
+        _("It is not known whether the provider took the message; it is not sent again by itself."),
+    ),
+    Action(
+        "approvals.send.looked_up",
+        _("Send looked up"),
+        _("The provider was asked for a trace of the message."),
+    ),
+    Action("approvals.send.found", _("Send found"), _("The message was found at the provider.")),
+    Action("approvals.send.closed_sent", _("Closed as sent"), _("%(actor)s closed the send as sent.")),
+    Action(
+        "approvals.send.closed_not_sent", _("Closed as not sent"), _("%(actor)s closed the send as not sent.")
+    ),
+    Action(
+        "approvals.send.resend_authorised",
+        _("Resend authorised"),
+        _("%(actor)s authorised another attempt, knowing that the first may have arrived."),
+    ),
+    Action(
+        "approvals.send.content_differs",
+        _("Sent content differs"),
+        _("The copy at the provider differs from what was approved."),
+    ),
+    Action(
+        "approvals.send.crossed",
+        _("Crossed with a new message"),
+        _("A message arrived in the conversation while this one was being sent."),
+    ),
+    Action(
+        "approvals.send.second_copy",
+        _("Second copy sent"),
+        _("The same message was sent again outside this desk."),
+    ),
+    Action(
+        "approvals.send.contradicted",
+        _("Send contradicted"),
+        _("The provider reported something that contradicts what is known of the send."),
+    ),
+    Action(
+        "approvals.send.draft_deleted",
+        _("Draft deleted at the provider"),
+        _("The draft was deleted at the provider after its message was sent."),
+    ),
+    # Outcomes and follow-ups
+    Action("approvals.outcome.recorded", _("Outcome recorded"), _("The provider reported: %(outcome)s.")),
+    Action("approvals.follow_up.opened", _("Follow-up opened"), _("A delivery problem needs a person.")),
+    Action("approvals.follow_up.corrected", _("Address corrected"), _("%(actor)s wrote a corrected draft.")),
+    Action(
+        "approvals.follow_up.escalated", _("Follow-up escalated"), _("%(actor)s passed the follow-up on.")
+    ),
+    Action("approvals.follow_up.closed", _("Follow-up closed"), _("%(actor)s closed the follow-up.")),
+    # The kill switch
+    Action("policies.switch.engaged", _("Sending stopped"), _("%(actor)s stopped sending.")),
+    Action("policies.switch.released", _("Sending allowed again"), _("%(actor)s allowed sending again.")),
+    Action(
+        "policies.switch.waited",
+        _("Waited for sends under way"),
+        _("After the stop, sends already under way were waited for: %(outcome)s."),
+    ),
+    # Mailboxes and events
+    Action("agentmail.mailbox.connected", _("Mailbox connected"), _("%(actor)s connected the mailbox.")),
+    Action(
+        "agentmail.mailbox.changed", _("Mailbox changed"), _("%(actor)s changed the settings of the mailbox.")
+    ),
+    Action(
+        "agentmail.mailbox.paused",
+        _("Mailbox paused"),
+        _("The mailbox can no longer be used at the provider."),
+    ),
+    Action(
+        "agentmail.mailbox.recovered", _("Mailbox recovered"), _("The mailbox works again at the provider.")
+    ),
+    Action("agentmail.mailbox.removed", _("Mailbox removed"), _("The mailbox was removed.")),
+    Action(
+        "agentmail.event.quarantined",
+        _("Event set aside"),
+        _("An event of the provider could not be used and was set aside."),
+    ),
+    # People
+    Action("approvals.person.created", _("Person added"), _("%(actor)s added a person.")),
+    Action("approvals.person.changed", _("Person changed"), _("%(actor)s changed a person's rights.")),
+    Action("approvals.sign_in.succeeded", _("Signed in"), _("%(actor)s signed in.")),
+    Action("approvals.sign_in.failed", _("Sign-in failed"), _("A sign-in was refused.")),
+)
+
+ACTIONS: dict[str, Action] = {action.name: action for action in _ALL}
