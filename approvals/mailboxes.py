@@ -1,0 +1,151 @@
+"""Connecting a grant as a mailbox of this desk, and pausing it when the provider says no."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from agentmail.client import NylasClient
+from agentmail.exceptions import NotFound
+from agentmail.models import GrantState, Mailbox, OversightMode, Transport
+from audit.record import SYSTEM, Actor, record
+from policies import switch
+
+LIMITS = {
+    "undo_seconds": (0, 60),
+    "expiry_hours": (1, 720),
+    "approval_minutes": (1, 1440),
+}
+
+
+class MailboxRefused(Exception):
+    """The mailbox was not connected or changed. `field` names what was wrong with it."""
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
+def connect(client: NylasClient, grant_id: str, *, actor: Actor, **options: Any) -> Mailbox:
+    """Connect a grant, or take new options for one that is connected; the provider must know it.
+
+    `options` are fields of the mailbox: mode, transport, undo_seconds, expiry_hours, approval_minutes. Raises
+    MailboxRefused for a value outside its limits or an unknown grant, ProviderError when the provider is silent.
+    """
+    checked = _checked(options)
+    try:
+        grant = client.get_grant(grant_id)
+    except NotFound as error:
+        raise MailboxRefused(
+            "grant", _("The provider does not know the grant %(grant)s.") % {"grant": grant_id}
+        ) from error
+    with transaction.atomic():
+        mailbox, is_new = Mailbox.objects.select_for_update(no_key=True).get_or_create(
+            grant_id=grant.id,
+            defaults={
+                "address": grant.email,
+                "display_name": grant.name[:256],
+                "provider": grant.provider[:32],
+                "grant_state": GrantState.VALID if grant.is_valid else GrantState.INVALID,
+            }
+            | checked,
+        )
+        if not is_new:
+            return _change(mailbox, actor, address=grant.email, display_name=grant.name[:256], **checked)
+        switch.ensure_scope(mailbox.scope)
+        record(
+            "agentmail.mailbox.connected",
+            actor=actor,
+            mailbox_id=mailbox.pk,
+            data={"grant_id": grant.id, "mode": mailbox.mode, "transport": mailbox.transport},
+        )
+    return mailbox
+
+
+def named(text: str) -> Mailbox:
+    """The mailbox of a grant id or an address, in any letter case. Raises MailboxRefused unless it is exactly one."""
+    found = list(Mailbox.objects.filter(Q(grant_id=text) | Q(address__iexact=text))[:2])
+    if not found:
+        raise MailboxRefused("mailbox", _("No mailbox is called %(name)s.") % {"name": text})
+    if len(found) > 1:
+        raise MailboxRefused(
+            "mailbox", _("More than one mailbox is called %(name)s; use a grant id.") % {"name": text}
+        )
+    return found[0]
+
+
+def change(mailbox_id: int, *, actor: Actor, **options: Any) -> Mailbox:
+    """Change how a mailbox is treated, with old and new values in the audit. Raises MailboxRefused."""
+    checked = _checked(options)
+    with transaction.atomic():
+        mailbox = Mailbox.objects.select_for_update(no_key=True).get(pk=mailbox_id)
+        return _change(mailbox, actor, **checked)
+
+
+def pause(mailbox_id: int, *, state: GrantState = GrantState.INVALID, why: str = "") -> bool:
+    """Note that the provider refuses the mailbox: nothing of it may leave until it is back. Whether it was news."""
+    with transaction.atomic():
+        mailbox = Mailbox.objects.select_for_update(no_key=True).get(pk=mailbox_id)
+        if mailbox.grant_state == state:
+            return False
+        Mailbox.objects.filter(pk=mailbox_id).update(grant_state=state, trouble=why[:500])
+        action = "agentmail.mailbox.removed" if state == GrantState.REMOVED else "agentmail.mailbox.paused"
+        record(action, actor=SYSTEM, mailbox_id=mailbox_id, outcome="blocked_grant", reason=why)
+        return True
+
+
+def recover(mailbox_id: int) -> bool:
+    """Note that the provider takes the mailbox again; its held sends wait for a person. Whether it was news."""
+    with transaction.atomic():
+        mailbox = Mailbox.objects.select_for_update(no_key=True).get(pk=mailbox_id)
+        if mailbox.grant_state == GrantState.VALID:
+            return False
+        Mailbox.objects.filter(pk=mailbox_id).update(grant_state=GrantState.VALID, trouble="")
+        record("agentmail.mailbox.recovered", actor=SYSTEM, mailbox_id=mailbox_id)
+        return True
+
+
+def _change(mailbox: Mailbox, actor: Actor, **values: Any) -> Mailbox:
+    changes = {
+        name: [str(getattr(mailbox, name)), str(value)]
+        for name, value in values.items()
+        if getattr(mailbox, name) != value
+    }
+    if changes:
+        Mailbox.objects.filter(pk=mailbox.pk).update(**{name: values[name] for name in changes})
+        mailbox.refresh_from_db()
+        record("agentmail.mailbox.changed", actor=actor, mailbox_id=mailbox.pk, data={"changes": changes})
+    return mailbox
+
+
+def _checked(options: dict[str, Any]) -> dict[str, Any]:
+    for name, value in options.items():
+        if name in LIMITS:
+            low, high = LIMITS[name]
+            if not low <= int(value) <= high:
+                raise MailboxRefused(
+                    name,
+                    _("%(field)s must be between %(low)d and %(high)d; %(value)s is not.")
+                    % {"field": name.replace("_", " "), "low": low, "high": high, "value": value},
+                )
+        elif name == "mode":
+            if value != OversightMode.GATED_SEND:
+                raise MailboxRefused(
+                    name,
+                    _(
+                        "The mode %(mode)s is not available yet: every draft is held for a person (gated_send)."
+                    )
+                    % {"mode": value},
+                )
+        elif name == "transport":
+            if value not in Transport.values:
+                raise MailboxRefused(
+                    name,
+                    _("The transport must be one of %(names)s.") % {"names": ", ".join(Transport.values)},
+                )
+        elif name != "is_enabled":
+            raise MailboxRefused(name, _("A mailbox has no setting %(name)s.") % {"name": name})
+    return options

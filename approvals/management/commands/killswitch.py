@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import getpass
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from approvals import mailboxes, switchboard
+from audit.record import Actor
+from policies import switch
+
+
+class Command(BaseCommand):
+    help = "Stop all sending, allow it again, or say how it stands. Works while the site is down."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("action", choices=["engage", "release", "status"])
+        parser.add_argument("--mailbox", help="the address or grant of one mailbox; without it, all sending")
+        parser.add_argument("--reason", default="", help="why; kept in the audit")
+
+    def handle(self, *args: Any, action: str, mailbox: str | None, reason: str, **options: Any) -> None:
+        if action in ("engage", "release") and not reason.strip():
+            raise CommandError(
+                f"--reason is missing: say why, as in killswitch {action} --reason 'wrong prices'."
+            )
+        try:
+            scope = _scope(mailbox)
+            {"engage": self._engage, "release": self._release, "status": self._status}[action](scope, reason)
+        except DatabaseError as error:
+            if action != "engage":
+                raise CommandError(f"The database cannot be reached: {type(error).__name__}.") from error
+            self._write_stop_file(reason)
+
+    def _engage(self, scope: str, reason: str) -> None:
+        given = switchboard.stop_as(_actor(), scope, reason=reason)
+        self.stdout.write(f"Sending is stopped ({scope}) since {given.at:%Y-%m-%d %H:%M:%S} UTC.")
+        self.stdout.write(
+            f"{given.held} sends are held. Waited {given.waited_seconds:.2f} s for those under way."
+        )
+        for send in given.in_flight:
+            self.stdout.write(f"still under way: draft {send.draft.public_id} of {send.mailbox.address}")
+        if not given.is_drained and not given.in_flight:
+            self.stdout.write("Whether anything is still under way could not be found out.")
+
+    def _release(self, scope: str, reason: str) -> None:
+        try:
+            held = switchboard.release_as(_actor(), scope, reason=reason)
+        except switchboard.SwitchRefused as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(
+            f"Sending is allowed again ({scope}). {held} sends stay held until somebody resumes them."
+        )
+
+    def _status(self, scope: str, reason: str) -> None:
+        scopes = [switch.GLOBAL] if scope == switch.GLOBAL else [switch.GLOBAL, scope]
+        reading = switch.read(scopes)
+        self.stdout.write("Sending is on." if reading.is_open else reading.sentence)
+
+    def _write_stop_file(self, reason: str) -> None:
+        path = Path(settings.KILL_SWITCH_FILE)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{reason}\n", encoding="utf-8")
+        except OSError as error:
+            raise CommandError(
+                f"Neither the database nor {path} can be written ({error.strerror}). Stop the workers."
+            ) from error
+        self.stdout.write(
+            f"The database cannot be reached, so the stop file {path} was written: while it exists every send "
+            "on this machine is refused. Remove it and use release when the database is back."
+        )
+
+
+def _scope(mailbox: str | None) -> str:
+    if mailbox is None:
+        return switch.GLOBAL
+    try:
+        return mailboxes.named(mailbox).scope
+    except mailboxes.MailboxRefused as error:
+        raise CommandError(f"--mailbox: {error}") from error
+
+
+def _actor() -> Actor:
+    return Actor("operator_command", "killswitch", getpass.getuser())

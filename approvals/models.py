@@ -1,0 +1,502 @@
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from agentmail.models import Mailbox, OversightMode, ProviderEvent, RuleEvaluation
+from approvals.states import (
+    IN_FLIGHT_SEND_STATES,
+    LIVE_ATTEMPT_STATES,
+    AttemptState,
+    DraftState,
+    SendState,
+)
+
+
+class Role(models.TextChoices):
+    REVIEWER = "reviewer", _("Reviewer")
+    OPERATOR = "operator", _("Operator")
+    ADMIN = "admin", _("Admin")
+    AUDITOR = "auditor", _("Auditor")
+
+
+class Membership(models.Model):
+    """A person's role on one mailbox, or on all of them when `mailbox` is empty. An admin's is always on all."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=16, choices=Role)
+    mailbox = models.ForeignKey(
+        Mailbox, on_delete=models.CASCADE, null=True, blank=True, related_name="memberships"
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "role", "mailbox"], name="membership_once_per_mailbox"),
+            models.UniqueConstraint(
+                fields=["user", "role"], condition=Q(mailbox__isnull=True), name="membership_once_for_all"
+            ),
+            models.CheckConstraint(
+                condition=~Q(role="admin") | Q(mailbox__isnull=True), name="admin_is_for_all_mailboxes"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.role}"
+
+
+class Origin(models.TextChoices):
+    AGENT = "agent", _("Agent")
+    CORRECTION = "correction", _("Correction")
+
+
+class StaleReason(models.TextChoices):
+    NEW_INBOUND = "new_inbound", _("A new message arrived")
+    ANSWERED = "answered", _("Somebody already answered")
+    MESSAGE_GONE = "message_gone", _("A message of the thread was deleted")
+    PARENT_CHANGED = "parent_changed", _("The answered message changed")
+    THREAD_GONE = "thread_gone", _("The thread is gone or was merged")
+
+
+class Draft(models.Model):
+    """One draft of an agent, one row for ever. Its state is written by `approvals.transitions` only."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="drafts")
+    grant_id = models.CharField(max_length=255)
+    provider_draft_id = models.CharField(max_length=255)
+    state = models.CharField(max_length=20, choices=DraftState, default=DraftState.PENDING)
+    mode = models.CharField(max_length=16, choices=OversightMode)
+    origin = models.CharField(max_length=16, choices=Origin, default=Origin.AGENT)
+    linked_from = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="linked_drafts"
+    )
+    current_revision = models.OneToOneField(
+        "Revision", on_delete=models.PROTECT, null=True, related_name="+", editable=False
+    )
+    # Of the current revision, so that lists need not load bodies.
+    subject = models.TextField(blank=True)
+    counterpart = models.CharField(max_length=320, blank=True)
+    search_text = models.TextField(blank=True)
+
+    # What the draft answers, pinned by us: the provider does not give it back.
+    thread_id = models.CharField(max_length=255, blank=True)
+    parent_message_id = models.CharField(max_length=255, blank=True)
+    thread_fingerprint = models.CharField(max_length=64, blank=True)
+    thread_pinned = models.JSONField(default=dict)
+    # Digest of the draft as the provider last returned it; the current revision may be a person's edit.
+    upstream_sha256 = models.CharField(max_length=64, blank=True)
+    is_complete = models.BooleanField(default=True)
+    incomplete_reason = models.CharField(max_length=300, blank=True)
+
+    stale_reason = models.CharField(max_length=20, choices=StaleReason, blank=True)
+    stale_message_ids = models.JSONField(default=list)
+
+    arrived_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    state_changed_at = models.DateTimeField()
+    looked_at = models.DateTimeField(null=True)
+    discarded_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["grant_id", "provider_draft_id"], name="draft_once_for_ever"),
+            models.CheckConstraint(condition=Q(state__in=list(DraftState)), name="draft_state_is_known"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["expires_at", "id"], name="draft_pending_by_expiry", condition=Q(state="pending")
+            ),
+            models.Index(
+                fields=["mailbox", "expires_at", "id"],
+                name="draft_pending_by_mailbox",
+                condition=Q(state="pending"),
+            ),
+            models.Index(fields=["state", "expires_at", "id"], name="draft_by_state"),
+            models.Index(fields=["mailbox", "thread_id"], name="draft_by_thread"),
+            models.Index(fields=["arrived_at", "id"], name="draft_by_arrival"),
+            models.Index(
+                fields=["-state_changed_at"],
+                name="draft_to_discard",
+                condition=Q(discarded_at__isnull=True, state__in=["rejected", "expired", "superseded"]),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.public_id)
+
+
+class AttachmentBlob(models.Model):
+    """The frozen bytes of an attachment, kept once by digest."""
+
+    sha256 = models.CharField(max_length=64, unique=True)
+    size = models.PositiveIntegerField()
+    content = models.BinaryField()
+
+    def __str__(self) -> str:
+        return self.sha256
+
+
+class AuthorKind(models.TextChoices):
+    AGENT = "agent", _("Agent")
+    PERSON = "person", _("Person")
+
+
+class Revision(models.Model):
+    """What a draft said at one time: everything that would be sent. Never changed after it is written.
+
+    Addresses are lists of {"email", "name"?}; attachments are lists of {"id", "filename", "content_type",
+    "size", "sha256", "content_id", "is_inline"} whose bytes are in `AttachmentBlob`.
+    """
+
+    draft = models.ForeignKey(Draft, on_delete=models.PROTECT, related_name="revisions")
+    number = models.PositiveIntegerField()
+    author_kind = models.CharField(max_length=8, choices=AuthorKind)
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    author_name = models.CharField(max_length=256, blank=True)
+    created_at = models.DateTimeField()
+    sender = models.JSONField(default=list)
+    to = models.JSONField(default=list)
+    cc = models.JSONField(default=list)
+    bcc = models.JSONField(default=list)
+    reply_to = models.JSONField(default=list)
+    subject = models.TextField(blank=True)
+    body = models.TextField(blank=True)
+    is_plaintext = models.BooleanField(default=False)
+    parent_message_id = models.CharField(max_length=255, blank=True)
+    attachments = models.JSONField(default=list)
+    content_sha256 = models.CharField(max_length=64)
+    # Made once from the body, for showing: sanitised HTML (empty for plain text) and text.
+    body_html = models.TextField(blank=True)
+    body_text = models.TextField(blank=True)
+    # Word-level difference to the revision before, see approvals.difference; empty for the first.
+    difference = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["draft", "number"], name="revision_number_once")]
+
+    def __str__(self) -> str:
+        return f"{self.draft_id} v{self.number}"
+
+    def recipients(self) -> list[str]:
+        """Every address that would receive the mail, in the order to, cc, bcc."""
+        return [str(entry["email"]) for field in (self.to, self.cc, self.bcc) for entry in field]
+
+
+class DecisionKind(models.TextChoices):
+    APPROVE = "approve", _("Approve")
+    REJECT = "reject", _("Reject")
+    REQUEST_CHANGES = "request_changes", _("Request changes")
+
+
+class VoidReason(models.TextChoices):
+    UNDONE = "undone", _("Undone by the person")
+    STALE = "stale", _("The thread moved")
+    CHANGED = "changed", _("The draft changed")
+    RAN_OUT = "ran_out", _("The approval ran out")
+    BLOCKED = "blocked", _("A gate refused it")
+    UNREACHABLE = "unreachable", _("The provider could not be reached")
+    WITHDRAWN = "withdrawn", _("The draft was withdrawn")
+    ANSWERED = "answered", _("The agent answered")
+
+
+class Decision(models.Model):
+    """What a person decided about one revision, seen with one state of the thread."""
+
+    draft = models.ForeignKey(Draft, on_delete=models.PROTECT, related_name="decisions")
+    kind = models.CharField(max_length=16, choices=DecisionKind)
+    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="+")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="decisions")
+    person_name = models.CharField(max_length=256)
+    made_at = models.DateTimeField()
+    content_sha256 = models.CharField(max_length=64)
+    thread_fingerprint = models.CharField(max_length=64)
+    valid_until = models.DateTimeField(null=True)
+    reason = models.TextField(blank=True)
+    form_id = models.UUIDField(null=True, unique=True)
+    voided_at = models.DateTimeField(null=True)
+    void_reason = models.CharField(max_length=16, choices=VoidReason, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["draft"], condition=Q(voided_at__isnull=True), name="one_live_decision_per_draft"
+            ),
+            models.CheckConstraint(
+                condition=Q(voided_at__isnull=True, void_reason="")
+                | (Q(voided_at__isnull=False) & ~Q(void_reason="")),
+                name="voided_decision_has_reason",
+            ),
+        ]
+        indexes = [models.Index(fields=["draft", "-made_at"], name="decision_by_draft")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.draft_id}"
+
+
+class Send(models.Model):
+    """The once-only row of a draft. Its state is written by `approvals.transitions` only.
+
+    `held` is a gate result (`blocked_kill_switch`, `blocked_grant`) that only a person lifts; `waiting_for`
+    is a sentence about what ends by itself.
+    """
+
+    draft = models.OneToOneField(Draft, on_delete=models.PROTECT, related_name="send")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="sends")
+    grant_id = models.CharField(max_length=255)
+    thread_id = models.CharField(max_length=255, blank=True)
+    token = models.CharField(max_length=26, unique=True)
+    state = models.CharField(max_length=16, choices=SendState, default=SendState.QUEUED)
+    state_changed_at = models.DateTimeField()
+    decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="+")
+    ambiguous = models.BooleanField(default=False)
+    evidence = models.JSONField(null=True)
+    key_epoch = models.PositiveIntegerField(default=0)
+
+    queued_at = models.DateTimeField()
+    not_before = models.DateTimeField()
+    next_attempt_at = models.DateTimeField()
+    held = models.CharField(max_length=32, blank=True)
+    held_at = models.DateTimeField(null=True)
+    waiting_for = models.CharField(max_length=300, blank=True)
+    connect_failures = models.PositiveSmallIntegerField(default=0)
+    stop_reason = models.CharField(max_length=300, blank=True)
+
+    accepted_at = models.DateTimeField(null=True)
+    provider_message_id = models.CharField(max_length=255, blank=True)
+    provider_thread_id = models.CharField(max_length=255, blank=True)
+
+    lookups_done = models.PositiveSmallIntegerField(default=0)
+    next_lookup_at = models.DateTimeField(null=True)
+    resend_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    resend_at = models.DateTimeField(null=True)
+    resend_reason = models.TextField(blank=True)
+
+    # What is done after acceptance, each once: C10, C11 and the outcome poll.
+    draft_deleted_at = models.DateTimeField(null=True)
+    looked_after_at = models.DateTimeField(null=True)
+    crossed_message_id = models.CharField(max_length=255, blank=True)
+    next_outcome_poll_at = models.DateTimeField(null=True)
+    alarm = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=list(SendState)), name="send_state_is_known"),
+            models.UniqueConstraint(
+                fields=["grant_id", "thread_id"],
+                condition=Q(state__in=list(IN_FLIGHT_SEND_STATES)) & ~Q(thread_id=""),
+                name="one_send_in_flight_per_thread",
+            ),
+            models.CheckConstraint(
+                condition=~Q(ambiguous=True, state__in=["failed", "stopped", "queued"]),
+                name="ambiguity_sticks",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="accepted") | Q(evidence__isnull=False), name="accepted_has_evidence"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_attempt_at", "id"], name="send_due", condition=Q(state="queued", held="")
+            ),
+            models.Index(fields=["state", "state_changed_at", "id"], name="send_by_state"),
+            models.Index(
+                fields=["next_lookup_at", "id"], name="send_lookup_due", condition=Q(state="unknown")
+            ),
+            models.Index(
+                fields=["next_outcome_poll_at", "id"],
+                name="send_outcome_due",
+                condition=Q(next_outcome_poll_at__isnull=False),
+            ),
+            models.Index(
+                fields=["-accepted_at"],
+                name="send_unfinished",
+                condition=Q(state="accepted")
+                & (Q(draft_deleted_at__isnull=True) | Q(looked_after_at__isnull=True)),
+            ),
+            models.Index(fields=["provider_message_id"], name="send_by_provider_message"),
+            models.Index(fields=["-accepted_at", "-id"], name="send_by_acceptance"),
+            models.Index(fields=["mailbox", "-accepted_at", "-id"], name="send_by_mailbox_acceptance"),
+        ]
+
+    def __str__(self) -> str:
+        return self.token
+
+
+class Attempt(models.Model):
+    """One POST, written and committed before its first byte leaves."""
+
+    send = models.ForeignKey(Send, on_delete=models.PROTECT, related_name="attempts")
+    number = models.PositiveIntegerField()
+    state = models.CharField(max_length=16, choices=AttemptState, default=AttemptState.DISPATCHED)
+    decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="attempts")
+    transport = models.CharField(max_length=16)
+    idempotency_key = models.CharField(max_length=64)
+    payload_sha256 = models.CharField(max_length=64)
+    worker = models.CharField(max_length=100)
+    gates = models.JSONField(default=list)
+    request_started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    reply_class = models.CharField(max_length=20, blank=True)
+    status_code = models.PositiveSmallIntegerField(null=True)
+    provider_request_id = models.CharField(max_length=255, blank=True)
+    is_replay = models.BooleanField(default=False)
+    detail = models.CharField(max_length=500, blank=True)
+    # The evaluation that refused it: the provider names no message there, so it is matched once, when fetched.
+    rule_evaluation = models.ForeignKey(
+        RuleEvaluation, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["send", "number"], name="attempt_number_once"),
+            models.UniqueConstraint(
+                fields=["send"], condition=Q(state__in=list(LIVE_ATTEMPT_STATES)), name="one_live_attempt"
+            ),
+            models.CheckConstraint(condition=Q(state__in=list(AttemptState)), name="attempt_state_is_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.send_id} attempt {self.number}"
+
+
+class Lookup(models.Model):
+    """One question about an unknown send: which source, when, what it said. Absence proves nothing."""
+
+    send = models.ForeignKey(Send, on_delete=models.PROTECT, related_name="lookups")
+    round = models.PositiveSmallIntegerField()
+    source = models.CharField(max_length=32)
+    asked_at = models.DateTimeField()
+    found = models.BooleanField()
+    said = models.CharField(max_length=300)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.send_id} {self.source}"
+
+
+class OutcomeKind(models.TextChoices):
+    DELIVERED = "delivered", _("Delivered")
+    SOFT_BOUNCE = "soft_bounce", _("Soft bounce")
+    HARD_BOUNCE = "hard_bounce", _("Hard bounce")
+    COMPLAINT = "complaint", _("Complaint")
+    REJECTED = "rejected", _("Rejected")
+    SEND_FAILED = "send_failed", _("Send failed")
+    NO_REPORT = "no_report", _("No report")
+
+
+class RecipientOutcome(models.Model):
+    """A fact about one recipient of one send. Facts are only ever added; the picture is computed from them."""
+
+    send = models.ForeignKey(Send, on_delete=models.PROTECT, related_name="outcomes")
+    address = models.CharField(max_length=320)
+    kind = models.CharField(max_length=16, choices=OutcomeKind)
+    source = models.CharField(max_length=300)
+    event = models.ForeignKey(ProviderEvent, on_delete=models.PROTECT, null=True, related_name="+")
+    code = models.CharField(max_length=300, blank=True)
+    provider_time = models.BigIntegerField(null=True)
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["send", "address", "kind", "source"], name="outcome_fact_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.send_id} {self.kind}"
+
+
+class FollowUpState(models.TextChoices):
+    OPEN = "open", _("Open")
+    CLOSED = "closed", _("Closed")
+
+
+class FollowUp(models.Model):
+    """Work that came back from a send, for the person who approved it until it is passed on."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    send = models.ForeignKey(Send, on_delete=models.PROTECT, related_name="follow_ups")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="follow_ups")
+    kind = models.CharField(max_length=24)
+    state = models.CharField(max_length=8, choices=FollowUpState, default=FollowUpState.OPEN)
+    assigned_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="follow_ups"
+    )
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+    closed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    close_reason = models.TextField(blank=True)
+    correction = models.ForeignKey(Draft, on_delete=models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["send"], condition=Q(state="open"), name="one_open_follow_up_per_send"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["state", "assigned_to", "-opened_at"], name="follow_up_by_person"),
+            models.Index(fields=["state", "-opened_at", "-id"], name="follow_up_by_opening"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.public_id)
+
+
+class FollowUpNote(models.Model):
+    """What was said when a follow-up was passed on."""
+
+    follow_up = models.ForeignKey(FollowUp, on_delete=models.CASCADE, related_name="notes")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    text = models.TextField()
+    made_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.follow_up_id} note {self.pk}"
+
+
+class Heartbeat(models.Model):
+    """The last sign of life of a process, by its kind and name."""
+
+    kind = models.CharField(max_length=16)
+    name = models.CharField(max_length=100, unique=True)
+    at = models.DateTimeField()
+    detail: models.JSONField[dict[str, Any]] = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Pace(models.Model):
+    """When the next call of a kind may be made, over all processes."""
+
+    name = models.CharField(max_length=32, unique=True)
+    next_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Instance(models.Model):
+    """The identity of this database, one row; see `approvals.instance`."""
+
+    identity = models.UUIDField(editable=False)
+
+    def __str__(self) -> str:
+        return str(self.identity)

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery import current_app
+from django.contrib.auth.models import User
+from django.contrib.auth.signals import user_logged_in, user_login_failed
+from django.db import transaction
+from django.dispatch import receiver
+from kombu.exceptions import OperationalError
+
+from agentmail.signals import event_stored
+from approvals import people
+from audit.record import SYSTEM, record
+
+logger = logging.getLogger(__name__)
+
+
+@receiver(event_stored)
+def nudge_event(event_id: int, **_: Any) -> None:
+    try:
+        current_app.send_task("approvals.tasks.process_event", (event_id,), retry=False)
+    except (OperationalError, OSError):
+        logger.warning("the broker took no message for event %s; the sweep will find it", event_id)
+
+
+@receiver(user_logged_in)
+def record_sign_in(user: User, **_: Any) -> None:
+    with transaction.atomic():
+        record("approvals.sign_in.succeeded", actor=people.actor_for(user))
+
+
+@receiver(user_login_failed)
+def record_failed_sign_in(credentials: dict[str, Any], **_: Any) -> None:
+    # What was typed as a name may be a password; only the account it names is kept.
+    known = User.objects.filter(username__iexact=str(credentials.get("username") or "")).first()
+    with transaction.atomic():
+        record("approvals.sign_in.failed", actor=SYSTEM, data={"person": known.pk if known else None})

@@ -1,0 +1,135 @@
+"""Every state of the two machines and the moves between them. `docs/states.md` shows the same tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class DraftState(models.TextChoices):
+    PENDING = "pending", _("Pending")
+    APPROVED = "approved", _("Approved")
+    REJECTED = "rejected", _("Rejected")
+    CHANGES_REQUESTED = "changes_requested", _("Changes requested")
+    STALE = "stale", _("Stale")
+    SUPERSEDED = "superseded", _("Superseded")
+    WITHDRAWN = "withdrawn", _("Withdrawn")
+    EXPIRED = "expired", _("Expired")
+
+
+class SendState(models.TextChoices):
+    QUEUED = "queued", _("Queued")
+    DISPATCHED = "dispatched", _("Dispatched")
+    ACCEPTED = "accepted", _("Accepted")
+    FAILED = "failed", _("Failed")
+    STOPPED = "stopped", _("Stopped")
+    UNKNOWN = "unknown", _("Unknown")
+    CLOSED_SENT = "closed_sent", _("Closed, taken as sent")
+    CLOSED_NOT_SENT = "closed_not_sent", _("Closed, taken as not sent")
+
+
+class AttemptState(models.TextChoices):
+    DISPATCHED = "dispatched", _("Under way")
+    ACCEPTED = "accepted", _("Accepted")
+    REFUSED = "refused", _("Refused")
+    NOT_STARTED = "not_started", _("Not started")
+    UNKNOWN = "unknown", _("Unknown")
+    OVERRIDDEN = "overridden", _("Overridden by a resend")
+    CLOSED = "closed", _("Closed by a person")
+
+
+DRAFT_MOVES: Mapping[DraftState, frozenset[DraftState]] = {
+    DraftState.PENDING: frozenset(
+        {
+            DraftState.APPROVED,
+            DraftState.REJECTED,
+            DraftState.CHANGES_REQUESTED,
+            DraftState.STALE,
+            DraftState.SUPERSEDED,
+            DraftState.WITHDRAWN,
+            DraftState.EXPIRED,
+        }
+    ),
+    DraftState.APPROVED: frozenset({DraftState.PENDING, DraftState.STALE, DraftState.WITHDRAWN}),
+    DraftState.CHANGES_REQUESTED: frozenset(
+        {
+            DraftState.PENDING,
+            DraftState.REJECTED,
+            DraftState.SUPERSEDED,
+            DraftState.WITHDRAWN,
+            DraftState.EXPIRED,
+        }
+    ),
+    DraftState.STALE: frozenset(
+        {
+            DraftState.PENDING,
+            DraftState.REJECTED,
+            DraftState.CHANGES_REQUESTED,
+            DraftState.SUPERSEDED,
+            DraftState.WITHDRAWN,
+            DraftState.EXPIRED,
+        }
+    ),
+    DraftState.REJECTED: frozenset(),
+    DraftState.SUPERSEDED: frozenset(),
+    DraftState.WITHDRAWN: frozenset(),
+    DraftState.EXPIRED: frozenset(),
+}
+
+# Nothing leads from UNKNOWN or ACCEPTED back to QUEUED: a resend goes from UNKNOWN straight into a
+# claim that a named person authorised. Positive evidence leads to ACCEPTED from everywhere.
+SEND_MOVES: Mapping[SendState, frozenset[SendState]] = {
+    SendState.QUEUED: frozenset({SendState.DISPATCHED, SendState.STOPPED, SendState.ACCEPTED}),
+    SendState.DISPATCHED: frozenset(
+        {SendState.ACCEPTED, SendState.FAILED, SendState.UNKNOWN, SendState.QUEUED, SendState.STOPPED}
+    ),
+    SendState.UNKNOWN: frozenset(
+        {SendState.DISPATCHED, SendState.ACCEPTED, SendState.CLOSED_SENT, SendState.CLOSED_NOT_SENT}
+    ),
+    SendState.STOPPED: frozenset({SendState.QUEUED, SendState.ACCEPTED}),
+    SendState.FAILED: frozenset({SendState.ACCEPTED}),
+    SendState.CLOSED_SENT: frozenset({SendState.ACCEPTED}),
+    SendState.CLOSED_NOT_SENT: frozenset({SendState.ACCEPTED}),
+    SendState.ACCEPTED: frozenset(),
+}
+
+ATTEMPT_MOVES: Mapping[AttemptState, frozenset[AttemptState]] = {
+    AttemptState.DISPATCHED: frozenset(
+        {AttemptState.ACCEPTED, AttemptState.REFUSED, AttemptState.NOT_STARTED, AttemptState.UNKNOWN}
+    ),
+    AttemptState.UNKNOWN: frozenset({AttemptState.ACCEPTED, AttemptState.OVERRIDDEN, AttemptState.CLOSED}),
+    AttemptState.OVERRIDDEN: frozenset({AttemptState.ACCEPTED}),
+    AttemptState.CLOSED: frozenset({AttemptState.ACCEPTED}),
+    AttemptState.ACCEPTED: frozenset(),
+    AttemptState.REFUSED: frozenset(),
+    AttemptState.NOT_STARTED: frozenset(),
+}
+
+State = TypeVar("State", bound=models.TextChoices)
+
+OPEN_DRAFT_STATES = (DraftState.PENDING, DraftState.STALE, DraftState.CHANGES_REQUESTED)
+IN_FLIGHT_SEND_STATES = (SendState.DISPATCHED, SendState.UNKNOWN)
+LIVE_ATTEMPT_STATES = (AttemptState.DISPATCHED, AttemptState.UNKNOWN)
+
+
+def check_moves(initial: State, moves: Mapping[State, frozenset[State]], states: list[State]) -> None:
+    """Refuse a table that misses a state, names an unknown one or cannot reach one. Raises ValueError."""
+    if set(moves) != set(states):
+        raise ValueError(f"the table must name exactly these states: {sorted(states)}")
+    reached, frontier = {initial}, [initial]
+    while frontier:
+        for state in moves[frontier.pop()] - reached:
+            if state not in moves:
+                raise ValueError(f"unknown state {state}")
+            reached.add(state)
+            frontier.append(state)
+    if reached != set(states):
+        raise ValueError(f"unreachable states: {sorted(set(states) - reached)}")
+
+
+check_moves(DraftState.PENDING, DRAFT_MOVES, list(DraftState))
+check_moves(SendState.QUEUED, SEND_MOVES, list(SendState))
+check_moves(AttemptState.DISPATCHED, ATTEMPT_MOVES, list(AttemptState))

@@ -1,0 +1,638 @@
+"""What can happen to a draft. Each function is one transaction: a conditional update and its audit entry."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from agentmail.failpoints import reach
+from agentmail.mail_html import clean, is_html, to_text
+from agentmail.models import Mailbox
+from approvals import difference, gates, people, wake
+from approvals.content import Content, content_of_revision
+from approvals.freshness import Look, Staleness, ThreadLook
+from approvals.gates import Consequence, Verdict
+from approvals.models import (
+    AuthorKind,
+    Decision,
+    DecisionKind,
+    Draft,
+    Origin,
+    Revision,
+    Send,
+    VoidReason,
+)
+from approvals.states import OPEN_DRAFT_STATES, DraftState, SendState
+from approvals.transitions import sends
+from approvals.transitions.moves import lock_draft, move_draft, void
+from audit.clock import database_now
+from audit.record import SYSTEM, Actor, record
+from policies import switch
+from policies.switch import mailbox_scope
+
+NOTE_LIMIT = 4000
+_AGENT = Actor(kind="agent", id="", name="agent")
+
+
+class DecisionRefused(Exception):
+    """The decision was not made; nothing was written. The message says why, for the person."""
+
+
+class AlreadyDecided(DecisionRefused):
+    """Somebody decided before. `decision` is theirs."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__(
+            _("%(name)s decided this before: %(kind)s.")
+            % {"name": decision.person_name, "kind": DecisionKind(decision.kind).label}
+        )
+        self.decision = decision
+
+
+class NotOpen(DecisionRefused):
+    """The draft is in a state in which this cannot be decided. `state` names it."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(_("This draft is %(state)s.") % {"state": DraftState(state).label.lower()})
+        self.state = state
+
+
+class DraftExpired(DecisionRefused):
+    """The time for a decision is over."""
+
+
+class DraftChanged(DecisionRefused):
+    """The person saw another revision than the current one."""
+
+
+class ThreadMoved(DecisionRefused):
+    """The person saw another state of the thread than the current one."""
+
+
+class NotReadYet(DecisionRefused):
+    """A message of the thread has not been read in full, so nobody can judge the draft yet."""
+
+
+class FormUsed(DecisionRefused):
+    """A decision was made with this very form before, and then taken back or ended."""
+
+
+class NotAllowed(DecisionRefused):
+    """The person has no right to decide on this mailbox."""
+
+
+class GateRefused(DecisionRefused):
+    """A gate would refuse the mail; the approval is not spent on it."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.sentence)
+        self.verdict = verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was on the person's screen: the decision binds it."""
+
+    revision_number: int
+    content_sha256: str
+    thread_fingerprint: str
+
+
+def arrive(
+    mailbox: Mailbox,
+    *,
+    provider_draft_id: str,
+    content: Content,
+    thread_id: str,
+    thread: ThreadLook,
+    incomplete_reason: str = "",
+    origin: Origin = Origin.AGENT,
+    linked_from: Draft | None = None,
+    author: User | None = None,
+) -> Draft | None:
+    """Put a draft into the queue; None when it is known already. It keeps the mailbox's mode of this moment.
+
+    A draft for whose thread changes were requested answers that request: the older one is superseded.
+    """
+    try:
+        with transaction.atomic():
+            older = linked_from or _answered_request(mailbox, content, thread_id)
+            if older is not None:
+                older = lock_draft(older.pk)
+            now = database_now()
+            draft = Draft.objects.create(
+                mailbox=mailbox,
+                grant_id=mailbox.grant_id,
+                provider_draft_id=provider_draft_id,
+                state=DraftState.PENDING,
+                mode=mailbox.mode,
+                origin=origin,
+                linked_from=older,
+                thread_id=thread_id,
+                parent_message_id=content.parent_message_id,
+                thread_fingerprint=thread.fingerprint,
+                thread_pinned=thread.pinned,
+                upstream_sha256=content.upstream_sha256,
+                is_complete=not incomplete_reason,
+                incomplete_reason=incomplete_reason,
+                arrived_at=now,
+                expires_at=now + timedelta(hours=mailbox.expiry_hours),
+                state_changed_at=now,
+                looked_at=now,
+            )
+            revision = _write_revision(draft, content, author=author, now=now)
+            actor = people.actor_for(author) if author is not None else _AGENT
+            _record("approvals.draft.arrived", draft, revision, actor=actor, data={"origin": origin.value})
+            if older is not None and older.state == DraftState.CHANGES_REQUESTED:
+                _void_live(older, VoidReason.ANSWERED, now=now)
+                move_draft(older, DraftState.SUPERSEDED, now=now)
+                _record("approvals.draft.superseded", older, actor=actor, data={"by": str(draft.public_id)})
+            return draft
+    except IntegrityError:
+        if Draft.objects.filter(grant_id=mailbox.grant_id, provider_draft_id=provider_draft_id).exists():
+            return None
+        raise
+
+
+def revise(
+    draft_id: int, *, content: Content, thread: ThreadLook, incomplete_reason: str = ""
+) -> Revision | None:
+    """Take the agent's new wording of a draft that is not sent yet; None when it changes nothing.
+
+    An approval that was waiting is void. An answer to a request for changes, or to a stale thread, is pinned to
+    the thread as it is now and waits again.
+    """
+    with transaction.atomic():
+        draft = lock_draft(draft_id)
+        now = database_now()
+        Draft.objects.filter(pk=draft.pk).update(looked_at=now)
+        was_incomplete = not draft.is_complete
+        if draft.upstream_sha256 == content.upstream_sha256 and not (
+            was_incomplete and not incomplete_reason
+        ):
+            return None
+        if draft.state == DraftState.APPROVED:
+            send = _lock_own_send(draft)
+            if send is None or send.state != SendState.QUEUED:
+                return None
+            sends.stop(
+                send,
+                _("The agent changed this draft after it was approved."),
+                VoidReason.CHANGED,
+                now=now,
+                draft_state=DraftState.PENDING,
+                outcome="blocked_stale",
+            )
+        elif draft.state not in OPEN_DRAFT_STATES:
+            return None
+        if draft.upstream_sha256 == content.upstream_sha256:
+            Draft.objects.filter(pk=draft.pk).update(
+                is_complete=True, incomplete_reason="", upstream_sha256=content.upstream_sha256
+            )
+            return None
+        reopens = draft.state in (DraftState.CHANGES_REQUESTED, DraftState.STALE)
+        if reopens:
+            _void_live(draft, VoidReason.ANSWERED, now=now)
+        revision = _write_revision(draft, content, author=None, now=now)
+        fields: dict[str, Any] = {
+            "upstream_sha256": content.upstream_sha256,
+            "is_complete": not incomplete_reason,
+            "incomplete_reason": incomplete_reason,
+        }
+        if reopens:
+            fields |= {
+                "thread_fingerprint": thread.fingerprint,
+                "thread_pinned": thread.pinned,
+                "stale_reason": "",
+                "stale_message_ids": [],
+                "expires_at": now + timedelta(hours=draft.mailbox.expiry_hours),
+            }
+            move_draft(draft, DraftState.PENDING, now=now, **fields)
+        else:
+            Draft.objects.filter(pk=draft.pk).update(**fields)
+        _record("approvals.draft.revised", draft, revision, actor=_AGENT, data={"revision": revision.number})
+        return revision
+
+
+def edit(draft_id: int, *, person: User, seen: Seen, content: Content) -> Revision:
+    """Keep a person's wording as the next revision of a pending draft; the agent's stays on record.
+
+    Raises the same as `approve`; a wording that changes nothing gives the current revision back.
+    """
+    with transaction.atomic():
+        draft, now = _pending_for(draft_id, person, seen)
+        if draft.current_revision is not None and draft.current_revision.content_sha256 == content.sha256:
+            return draft.current_revision
+        revision = _write_revision(draft, content, author=person, now=now)
+        _record(
+            "approvals.draft.edited",
+            draft,
+            revision,
+            actor=people.actor_for(person),
+            data={"revision": revision.number, "fields": sorted(revision.difference)},
+        )
+        return revision
+
+
+def approve(draft_id: int, *, person: User, seen: Seen, look: Look, form_id: uuid.UUID | None) -> Decision:
+    """C1: bind one revision and one state of the thread to a person's yes, and queue the one send.
+
+    Nothing leaves before the undo hold of the mailbox is over, and then only through every gate again. Raises
+    AlreadyDecided, NotOpen, DraftExpired, DraftChanged, ThreadMoved, NotAllowed or GateRefused; nothing is
+    written then.
+    """
+    with transaction.atomic():
+        # Share-locked, and first of all rows: a flip under way is waited for and seen, a later one waits.
+        scope = mailbox_scope(Draft.objects.values_list("mailbox_id", flat=True).get(pk=draft_id))
+        reading = switch.read([switch.GLOBAL, scope], lock=True)
+        draft, now = _pending_for(draft_id, person, seen)
+        revision = _current(draft)
+        facts = gates.facts_about(draft, revision, now=now, look=look)
+        held = "" if reading.is_open else "blocked_kill_switch"
+        for verdict in gates.evaluate(facts):
+            if verdict.consequence is Consequence.HOLD:
+                held = held or verdict.result
+            elif verdict.consequence in (Consequence.STALE, Consequence.WITHDRAW):
+                raise ThreadMoved(verdict.sentence)
+            elif verdict.consequence is Consequence.CHANGED:
+                raise DraftChanged(verdict.sentence)
+            elif verdict.consequence is Consequence.STOP:
+                raise GateRefused(verdict)
+        undo_seconds = draft.mailbox.undo_seconds
+        decision = _decide(
+            draft,
+            revision,
+            DecisionKind.APPROVE,
+            person,
+            now=now,
+            reason="",
+            form_id=form_id,
+            valid_until=now + timedelta(seconds=undo_seconds, minutes=draft.mailbox.approval_minutes),
+        )
+        move_draft(draft, DraftState.APPROVED, now=now)
+        actor = people.actor_for(person)
+        try:
+            send = sends.queue(draft, decision, now=now, undo_seconds=undo_seconds, held=held, actor=actor)
+        except sends.SendRefused as error:
+            raise DecisionRefused(str(error)) from error
+        _record(
+            "approvals.draft.approved",
+            draft,
+            revision,
+            actor=actor,
+            outcome=held,
+            data={"revision": revision.number, "undo_seconds": undo_seconds},
+        )
+        if not held:
+            wake.sender_on_commit(send.pk, in_seconds=undo_seconds)
+        reach("C1")
+        return decision
+
+
+def reject(draft_id: int, *, person: User, seen: Seen, reason: str, form_id: uuid.UUID | None) -> Decision:
+    """End a pending or stale draft with a person's no. Raises as `approve`."""
+    return _end(draft_id, DecisionKind.REJECT, DraftState.REJECTED, person, seen, reason, form_id)
+
+
+def request_changes(
+    draft_id: int, *, person: User, seen: Seen, note: str, form_id: uuid.UUID | None
+) -> Decision:
+    """Send a pending or stale draft back to its agent with a note. Raises as `approve`."""
+    return _end(
+        draft_id, DecisionKind.REQUEST_CHANGES, DraftState.CHANGES_REQUESTED, person, seen, note, form_id
+    )
+
+
+def undo(draft_id: int, *, person: User) -> Draft:
+    """Take an approval back while its undo hold runs; the draft waits again.
+
+    The approver may, and whoever may stop sends of the mailbox as an operator does. Raises DecisionRefused
+    when the hold is over or the mail is under way: there is no recalling then.
+    """
+    with transaction.atomic():
+        draft = lock_draft(draft_id)
+        send = _lock_own_send(draft)
+        now = database_now()
+        if send is None or draft.state != DraftState.APPROVED:
+            raise NotOpen(draft.state)
+        is_own = send.decision.person_id == person.pk
+        right = people.Right.DECIDE if is_own else people.Right.RESUME
+        if not people.is_still_allowed(person.pk, right, draft.mailbox_id):
+            raise NotAllowed(_("Only the person who approved, or an operator, can undo this."))
+        untouched = (
+            send.state == SendState.QUEUED and not send.attempts.filter(decision=send.decision).exists()
+        )
+        if not untouched or (send.not_before <= now and not send.held):
+            raise DecisionRefused(_("The undo time is over; this mail can no longer be held back here."))
+        sends.stop(
+            send,
+            _("Undone by %(name)s.") % {"name": people.name_of(person)},
+            VoidReason.UNDONE,
+            now=now,
+            draft_state=DraftState.PENDING,
+            actor=people.actor_for(person),
+        )
+        _record("approvals.draft.undone", draft, _current(draft), actor=people.actor_for(person))
+        return draft
+
+
+def mark_stale(draft_id: int, stale: Staleness) -> bool:
+    """Invalidate a draft whose thread moved; whether it was pending or waiting to be sent.
+
+    An approval that was waiting is void. What is under way is left to its sender.
+    """
+    with transaction.atomic():
+        draft = lock_draft(draft_id)
+        now = database_now()
+        fields: dict[str, Any] = {
+            "stale_reason": stale.reason,
+            "stale_message_ids": list(stale.message_ids),
+        }
+        if draft.state == DraftState.APPROVED:
+            send = _lock_own_send(draft)
+            if send is None or send.state != SendState.QUEUED:
+                return False
+            sends.stop(
+                send,
+                str(gates.STALE_SENTENCES[stale.reason]),
+                VoidReason.STALE,
+                now=now,
+                draft_state=DraftState.STALE,
+                outcome="blocked_stale",
+                **fields,
+            )
+        elif draft.state == DraftState.PENDING:
+            move_draft(draft, DraftState.STALE, now=now, **fields)
+        else:
+            return False
+        _record(
+            "approvals.draft.stale",
+            draft,
+            _current(draft),
+            outcome="blocked_stale",
+            reason=stale.reason.value,
+            data={"new_messages": list(stale.message_ids)},
+        )
+        return True
+
+
+def return_to_pending(draft_id: int, *, person: User, thread: ThreadLook) -> Draft:
+    """Let a stale draft wait again, pinned to the thread as the person has now seen it."""
+    with transaction.atomic():
+        draft = lock_draft(draft_id)
+        _check_right(person, draft)
+        if draft.state != DraftState.STALE:
+            raise NotOpen(draft.state)
+        now = database_now()
+        if draft.expires_at <= now:
+            raise DraftExpired(_("This draft expired."))
+        move_draft(
+            draft,
+            DraftState.PENDING,
+            now=now,
+            thread_fingerprint=thread.fingerprint,
+            thread_pinned=thread.pinned,
+            stale_reason="",
+            stale_message_ids=[],
+            looked_at=now,
+        )
+        _record("approvals.draft.returned_to_pending", draft, _current(draft), actor=people.actor_for(person))
+        return draft
+
+
+def withdraw(draft_id: int) -> bool:
+    """Close a draft that is gone at the provider; whether it was still open or waiting to be sent."""
+    with transaction.atomic():
+        draft = lock_draft(draft_id)
+        now = database_now()
+        if draft.state == DraftState.APPROVED:
+            send = _lock_own_send(draft)
+            if send is None or send.state != SendState.QUEUED:
+                return False
+            sends.stop(
+                send,
+                _("The agent withdrew this draft."),
+                VoidReason.WITHDRAWN,
+                now=now,
+                draft_state=DraftState.WITHDRAWN,
+                outcome="blocked_stale",
+            )
+        elif draft.state in OPEN_DRAFT_STATES:
+            _void_live(draft, VoidReason.WITHDRAWN, now=now)
+            move_draft(draft, DraftState.WITHDRAWN, now=now)
+        else:
+            return False
+        _record("approvals.draft.withdrawn", draft, _current(draft), actor=_AGENT)
+        return True
+
+
+def expire(draft_id: int) -> bool:
+    """Cancel an open draft whose time is over by the database's clock; whether it was."""
+    with transaction.atomic():
+        draft = lock_draft(draft_id)
+        now = database_now()
+        if draft.state not in OPEN_DRAFT_STATES or draft.expires_at > now:
+            return False
+        _void_live(draft, VoidReason.RAN_OUT, now=now)
+        move_draft(draft, DraftState.EXPIRED, now=now)
+        _record("approvals.draft.expired", draft, _current(draft))
+        return True
+
+
+def live_decision(draft: Draft) -> Decision | None:
+    return draft.decisions.filter(voided_at__isnull=True).first()
+
+
+def _end(
+    draft_id: int,
+    kind: DecisionKind,
+    to: DraftState,
+    person: User,
+    seen: Seen,
+    reason: str,
+    form_id: uuid.UUID | None,
+) -> Decision:
+    with transaction.atomic():
+        draft, now = _pending_for(draft_id, person, seen, also=DraftState.STALE)
+        if gates.has_unread_mail(draft):
+            raise NotReadYet(_("A message of this thread is still being fetched; decide when it is here."))
+        revision = _current(draft)
+        decision = _decide(
+            draft, revision, kind, person, now=now, reason=reason, form_id=form_id, valid_until=None
+        )
+        move_draft(draft, to, now=now)
+        _record(f"approvals.draft.{to.value}", draft, revision, actor=people.actor_for(person), reason=reason)
+        return decision
+
+
+def _pending_for(
+    draft_id: int, person: User, seen: Seen, *, also: DraftState | None = None
+) -> tuple[Draft, datetime]:
+    draft = lock_draft(draft_id)
+    _check_right(person, draft)
+    decision = live_decision(draft)
+    if decision is not None:
+        raise AlreadyDecided(decision)
+    if draft.state not in (DraftState.PENDING, also):
+        raise NotOpen(draft.state)
+    now = database_now()
+    if draft.expires_at <= now:
+        raise DraftExpired(_("This draft expired while you were reading; nothing was sent."))
+    revision = _current(draft)
+    if seen.revision_number != revision.number or seen.content_sha256 != revision.content_sha256:
+        raise DraftChanged(_("This draft changed after your page was made; look at it again."))
+    if also is None and seen.thread_fingerprint != draft.thread_fingerprint:
+        raise ThreadMoved(_("The thread moved after your page was made; look at it again."))
+    return draft, now
+
+
+def _check_right(person: User, draft: Draft) -> None:
+    if not people.is_still_allowed(person.pk, people.Right.DECIDE, draft.mailbox_id):
+        raise NotAllowed(_("You may not decide drafts of this mailbox."))
+
+
+def _decide(
+    draft: Draft,
+    revision: Revision,
+    kind: DecisionKind,
+    person: User,
+    *,
+    now: datetime,
+    reason: str,
+    form_id: uuid.UUID | None,
+    valid_until: datetime | None,
+) -> Decision:
+    if form_id is not None and Decision.objects.filter(form_id=form_id).exists():
+        raise FormUsed(_("This page was used for a decision before; look at the draft again."))
+    return Decision.objects.create(
+        draft=draft,
+        kind=kind,
+        revision=revision,
+        person=person,
+        person_name=people.name_of(person),
+        made_at=now,
+        content_sha256=revision.content_sha256,
+        thread_fingerprint=draft.thread_fingerprint,
+        valid_until=valid_until,
+        reason=reason,
+        form_id=form_id,
+    )
+
+
+def _write_revision(draft: Draft, content: Content, *, author: User | None, now: datetime) -> Revision:
+    before = draft.current_revision
+    text = to_text(content.body) if is_html(content.body) else content.body
+    changes: Mapping[str, Any] = {}
+    if before is not None:
+        changes = difference.between(content_of_revision(before), before.body_text, content, text)
+    revision = Revision.objects.create(
+        draft=draft,
+        number=before.number + 1 if before is not None else 1,
+        author_kind=AuthorKind.AGENT if author is None else AuthorKind.PERSON,
+        author=author,
+        author_name=people.name_of(author) if author is not None else draft.mailbox.display_name,
+        created_at=now,
+        sender=[address.to_json() for address in content.sender],
+        to=[address.to_json() for address in content.to],
+        cc=[address.to_json() for address in content.cc],
+        bcc=[address.to_json() for address in content.bcc],
+        reply_to=[address.to_json() for address in content.reply_to],
+        subject=content.subject,
+        body=content.body,
+        is_plaintext=content.is_plaintext,
+        parent_message_id=content.parent_message_id,
+        attachments=[{name: getattr(part, name) for name in part.__slots__} for part in content.attachments],
+        content_sha256=content.sha256,
+        body_html="" if content.is_plaintext else clean(content.body),
+        body_text=text,
+        difference=changes,
+    )
+    first = next(iter(content.to), None)
+    counterpart = (first.name or first.email) if first else ""
+    changed = Draft.objects.filter(pk=draft.pk, current_revision=before).update(
+        current_revision=revision,
+        subject=content.subject,
+        counterpart=counterpart[:320],
+        search_text=_search_text(draft, content),
+    )
+    if changed != 1:
+        raise DraftChanged(_("This draft changed at the same moment; look at it again."))
+    draft.current_revision = revision
+    return revision
+
+
+def _search_text(draft: Draft, content: Content) -> str:
+    addresses: Sequence[str] = [
+        f"{address.name} {address.email}".strip()
+        for field in (content.to, content.cc, content.bcc)
+        for address in field
+    ]
+    return "\n".join([content.subject, *addresses, draft.mailbox.address]).casefold()[:4000]
+
+
+def _answered_request(mailbox: Mailbox, content: Content, thread_id: str) -> Draft | None:
+    if not thread_id:
+        return None
+    return (
+        Draft.objects.filter(
+            mailbox=mailbox,
+            thread_id=thread_id,
+            parent_message_id=content.parent_message_id,
+            state=DraftState.CHANGES_REQUESTED,
+        )
+        .order_by("-state_changed_at")
+        .first()
+    )
+
+
+def _void_live(draft: Draft, reason: VoidReason, *, now: datetime) -> None:
+    decision = live_decision(draft)
+    if decision is not None:
+        void(decision, reason, now=now)
+
+
+def _lock_own_send(draft: Draft) -> Send | None:
+    send = (
+        Send.objects.select_for_update(of=("self",))
+        .select_related("decision__revision")
+        .filter(draft=draft)
+        .first()
+    )
+    if send is not None:
+        send.draft = draft
+        send.mailbox = draft.mailbox
+    return send
+
+
+def _current(draft: Draft) -> Revision:
+    if draft.current_revision is None:
+        raise DraftChanged(_("This draft has no content yet."))
+    return draft.current_revision
+
+
+def _record(
+    action: str,
+    draft: Draft,
+    revision: Revision | None = None,
+    *,
+    actor: Actor = SYSTEM,
+    **fields: Any,
+) -> None:
+    record(
+        action,
+        actor=actor,
+        mailbox_id=draft.mailbox_id,
+        draft_id=draft.pk,
+        content_sha256=revision.content_sha256 if revision is not None else "",
+        inbound_message_id=draft.parent_message_id,
+        thread_id=draft.thread_id,
+        recipients=revision.recipients() if revision is not None else (),
+        **fields,
+    )

@@ -1,0 +1,541 @@
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib import messages
+from django.db import InternalError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.views.decorators.http import require_POST, require_safe
+
+from approvals import decisions, gates, people
+from approvals.forms import DecisionForm, QueueFilterForm, ReasonedForm, SeenForm, filter_query, seen_initial
+from approvals.gates import Consequence, Standing, Verdict
+from approvals.models import Decision, DecisionKind, Draft, Origin, Revision, Send
+from approvals.notes import links_in, notes_on, unknown_recipients
+from approvals.people import Right
+from approvals.queries import (
+    Matter,
+    QueueFilter,
+    draft_for,
+    draft_version,
+    history_of,
+    hold_of,
+    matter_of,
+)
+from approvals.states import DraftState, SendState
+from approvals.templatetags.times import remaining
+from approvals.transitions import drafts
+from approvals.transitions.drafts import AlreadyDecided, DecisionRefused, NotAllowed, Seen
+from approvals.views.access import draft_or_404, person_of, signed_in
+from approvals.views.queue import queue_address, queue_context
+
+logger = logging.getLogger(__name__)
+
+GATE_WORDS: Mapping[str, Any] = {
+    "switch": _lazy("Switch"),
+    "restore": _lazy("Database"),
+    "grant": _lazy("Grant"),
+    "mailbox": _lazy("Mailbox"),
+    "decision": _lazy("Decision"),
+    "recipients": _lazy("Recipients"),
+    "content": _lazy("Content"),
+    "fresh": _lazy("Fresh"),
+    "thread": _lazy("Thread"),
+}
+LETTER_VIEWS = ("original", "changes", "sent")
+# A send under way is watched more closely than a draft that waits.
+WAITING_REFRESH_SECONDS, MOVING_REFRESH_SECONDS = 4, 2
+
+
+@require_safe
+@signed_in
+def show(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
+    draft = draft_or_404(request, public_id)
+    if request.GET.get("seen"):
+        return _refreshed(request, draft)
+    look, trouble = decisions.open_draft(draft)
+    if look is not None:
+        # The look may have made it stale, withdrawn it or brought a new wording.
+        draft = draft_or_404(request, public_id)
+    return render(request, "approvals/draft.html", page_context(request, draft, look=look, trouble=trouble))
+
+
+def _refreshed(request: HttpRequest, draft: Draft) -> HttpResponse:
+    if request.GET["seen"] == draft_version(draft):
+        return HttpResponse(status=204)
+    revision = draft.current_revision
+    if revision is not None and request.GET.get("revision") not in ("", None, str(revision.number)):
+        # What is being read must not be exchanged under the reader's eyes: the page says so and keeps still.
+        context = {
+            "draft": draft,
+            "revision": revision,
+            "has_changed": True,
+            "is_out_of_band": True,
+            "draft_address": draft_address(draft, place_in_queue(request)),
+        }
+        answer = render(request, "components/draft-changed.html", context)
+        answer["HX-Reswap"] = "none"
+        return answer
+    return render(request, "approvals/draft.html#matter", page_context(request, draft))
+
+
+@require_POST
+@signed_in
+def approve(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
+    draft = draft_or_404(request, public_id, Right.DECIDE)
+
+    def act(seen: Seen, form: SeenForm) -> None:
+        decisions.approve(draft, person=person_of(request), seen=seen, form_id=form.cleaned_data["form_id"])
+
+    return _decided(request, draft, DecisionForm(request.POST), act, DecisionKind.APPROVE)
+
+
+@require_POST
+@signed_in
+def reject(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
+    draft = draft_or_404(request, public_id, Right.DECIDE)
+
+    def act(seen: Seen, form: SeenForm) -> None:
+        decisions.reject(
+            draft,
+            person=person_of(request),
+            seen=seen,
+            reason=form.cleaned_data["reason"],
+            form_id=form.cleaned_data["form_id"],
+        )
+        messages.success(request, _("Rejected. Nothing was sent."))
+
+    return _decided(request, draft, ReasonedForm(request.POST), act, DecisionKind.REJECT)
+
+
+@require_POST
+@signed_in
+def request_changes(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
+    draft = draft_or_404(request, public_id, Right.DECIDE)
+
+    def act(seen: Seen, form: SeenForm) -> None:
+        decisions.request_changes(
+            draft,
+            person=person_of(request),
+            seen=seen,
+            note=form.cleaned_data["reason"],
+            form_id=form.cleaned_data["form_id"],
+        )
+        messages.success(request, _("Sent back to the agent with your note."))
+
+    return _decided(request, draft, ReasonedForm(request.POST), act, DecisionKind.REQUEST_CHANGES)
+
+
+@require_POST
+@signed_in
+def look_again(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
+    draft = draft_or_404(request, public_id, Right.DECIDE)
+    try:
+        decisions.look_again(draft, person=person_of(request))
+    except DecisionRefused as refusal:
+        return refused(request, draft, refusal, DecisionForm(request.POST))
+    messages.success(
+        request, _("Back in the queue, with the conversation as it is now. It needs a fresh approval.")
+    )
+    return redirect(draft_address(draft, place_in_queue(request)))
+
+
+@require_POST
+@signed_in
+def undo(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
+    draft = draft_or_404(request, public_id)
+    try:
+        drafts.undo(draft.pk, person=person_of(request))
+    except DecisionRefused as refusal:
+        return refused(request, draft, refusal, None)
+    messages.success(request, _("Taken back. Nothing was sent; the draft waits again."))
+    return redirect(draft_address(draft, place_in_queue(request)))
+
+
+def _decided(
+    request: HttpRequest,
+    draft: Draft,
+    form: DecisionForm,
+    act: Callable[[Seen, SeenForm], None],
+    kind: DecisionKind,
+) -> HttpResponseBase:
+    if not form.is_valid():
+        # On a phone the field is far from the verbs; the browser scrolls to what has the focus.
+        form.fields["reason"].widget.attrs["autofocus"] = True
+        return _page(request, draft, status=422, form=form)
+    try:
+        act(seen_by(form), form)
+    except AlreadyDecided as refusal:
+        if decisions.is_repeat(refusal.decision, kind):
+            # The wish is fulfilled already: a second click changes nothing and says whose decision stands.
+            messages.info(request, str(refusal))
+            return _page(request, draft, status=200)
+        return refused(request, draft, refusal, form)
+    except DecisionRefused as refusal:
+        return refused(request, draft, refusal, form)
+    except (InternalError, OperationalError):
+        # Locked, read-only or full: the transaction is undone, and reading often still works.
+        logger.exception("a decision about draft %s could not be written", draft.pk)
+        problem = {
+            "heading": _("Nothing was decided"),
+            "text": _(
+                "The database takes no writes at the moment. Nothing was changed; try again in a moment."
+            ),
+        }
+        return _page(request, draft, status=503, problem=problem, typed=form.data.get("reason", ""))
+    return redirect(draft_address(draft, place_in_queue(request)))
+
+
+def seen_by(form: SeenForm) -> Seen:
+    return Seen(
+        revision_number=form.cleaned_data["revision"],
+        content_sha256=form.cleaned_data["content_sha256"],
+        thread_fingerprint=form.cleaned_data["thread_fingerprint"],
+    )
+
+
+def refused(
+    request: HttpRequest, draft: Draft, refusal: DecisionRefused, form: DecisionForm | None
+) -> HttpResponseBase:
+    """The draft as it is now, the reason on top, and what was typed still in the form."""
+    status = 403 if isinstance(refusal, NotAllowed) else 409
+    problem = {"heading": _("Nothing was decided"), "text": str(refusal)}
+    typed = form.data.get("reason", "") if form is not None else ""
+    return _page(request, draft, status=status, problem=problem, typed=typed)
+
+
+def _page(
+    request: HttpRequest,
+    draft: Draft,
+    *,
+    status: int,
+    form: DecisionForm | None = None,
+    problem: Mapping[str, str] | None = None,
+    typed: str = "",
+) -> HttpResponse:
+    now = draft_for(person_of(request), draft.public_id)
+    if now is None:
+        raise Http404
+    context = page_context(request, now, form=form, problem=problem, typed=typed)
+    return render(request, "approvals/draft.html", context, status=status)
+
+
+def page_context(
+    request: HttpRequest,
+    draft: Draft,
+    *,
+    look: Any = None,
+    trouble: str = "",
+    form: DecisionForm | None = None,
+    problem: Mapping[str, str] | None = None,
+    typed: str = "",
+) -> dict[str, Any]:
+    """Everything the draft page shows."""
+    person = person_of(request)
+    revision = draft.current_revision
+    if revision is None:
+        raise Http404
+    now = timezone.now()
+    send: Send | None = getattr(draft, "send", None)
+    matter = matter_of(draft, send)
+    decision = _live_decision(draft, send)
+    chosen = place_in_queue(request)
+    may_decide = people.may(person, Right.DECIDE, draft.mailbox_id)
+    version = draft_version(draft, matter.entries[0].sequence if matter.entries else 0)
+    verdicts = _verdicts(draft, revision, decision, send, look, trouble, now)
+    hold = hold_of(send, now) if send is not None and draft.state == DraftState.APPROVED else None
+    talk = matter.conversation
+    shown = _shown_revision(request, matter, revision)
+    view = _letter_view(request, shown)
+    column = queue_context(request, chosen, now=now, open_id=str(draft.public_id))
+    unknown = unknown_recipients(revision, talk.messages, draft.mailbox.address)
+    seen = seen_initial(draft, revision, uuid.uuid4()) | {"reason": typed}
+    return column | {
+        "here": "queue",
+        "draft": draft,
+        "draft_address": draft_address(draft, chosen),
+        "revision": revision,
+        "revisions": matter.revisions,
+        "author": _last_by_agent(matter.revisions),
+        "shown": shown,
+        "links": links_in(shown),
+        "letter_view": view,
+        "letter_views": _letter_views(draft, chosen, view, shown, revision),
+        "talk": talk,
+        "relations": _relations(draft),
+        "stale_messages": _stale_messages(draft, matter),
+        "notes": notes_on(revision, talk.messages, mailbox_address=draft.mailbox.address)
+        if draft.state == DraftState.PENDING
+        else [],
+        "unknown": unknown,
+        "recipients": _recipients(revision, unknown),
+        "history": history_of(matter),
+        "outcomes": matter.outcomes,
+        "send": send if draft.state == DraftState.APPROVED else None,
+        "signature": decision if decision is not None and decision.kind == DecisionKind.APPROVE else None,
+        "status": _status(draft, send, decision),
+        "verdicts": [_shown_verdict(_as_of(draft, verdict)) for verdict in verdicts],
+        "will_be_held": any(v.standing is Standing.REFUSED and v.gate == "switch" for v in verdicts),
+        "hold": hold,
+        "may_decide": may_decide,
+        "verbs": _verbs(draft, verdicts, chosen) if may_decide else None,
+        "form": form or DecisionForm(initial=seen),
+        "problem": problem,
+        "queue_address": queue_address(column["query"]),
+        "next_address": _next_address(draft, column["drafts"], chosen),
+        "expiry_word": _("Expires in %(time)s") % {"time": remaining(draft.expires_at, now)},
+        "refresh_address": _refresh_address(draft, chosen, version, revision, view),
+        "refresh_seconds": MOVING_REFRESH_SECONDS if _is_moving(draft, send) else WAITING_REFRESH_SECONDS,
+    }
+
+
+def place_in_queue(request: HttpRequest) -> QueueFilter:
+    return QueueFilterForm(request.GET, person=person_of(request)).chosen()
+
+
+def draft_address(draft: Draft, chosen: QueueFilter, name: str = "draft", **more: Any) -> str:
+    """The address of a draft's page that keeps the place in the queue from which it was opened."""
+    query = "&".join(filter(None, [filter_query(chosen), urlencode(more)]))
+    address = reverse(f"approvals:{name}", args=[draft.public_id])
+    return f"{address}?{query}" if query else address
+
+
+def _refresh_address(draft: Draft, chosen: QueueFilter, version: str, revision: Revision, view: str) -> str:
+    return draft_address(draft, chosen, seen=version, revision=revision.number, view=view)
+
+
+def _live_decision(draft: Draft, send: Send | None) -> Decision | None:
+    if draft.state == DraftState.APPROVED and send is not None:
+        return send.decision
+    if draft.state in (DraftState.REJECTED, DraftState.CHANGES_REQUESTED):
+        return drafts.live_decision(draft)
+    return None
+
+
+def _is_moving(draft: Draft, send: Send | None) -> bool:
+    return (
+        draft.state == DraftState.APPROVED
+        and send is not None
+        and not send.held
+        and send.state in (SendState.QUEUED, SendState.DISPATCHED)
+    )
+
+
+def _verdicts(
+    draft: Draft,
+    revision: Revision,
+    decision: Decision | None,
+    send: Send | None,
+    look: Any,
+    trouble: str,
+    now: datetime,
+) -> list[Verdict]:
+    is_waiting = draft.state in (DraftState.PENDING, DraftState.STALE)
+    is_queued = send is not None and draft.state == DraftState.APPROVED and send.state == SendState.QUEUED
+    if not is_waiting and not is_queued:
+        return []
+    facts = gates.facts_about(
+        draft, revision, now=now, decision=decision, send=send, look=look, trouble=trouble
+    )
+    return gates.evaluate(facts)
+
+
+def _as_of(draft: Draft, verdict: Verdict) -> Verdict:
+    """What a verdict means for a draft that nobody can approve as it is, or that is approved already."""
+    if verdict.gate == "decision" and draft.state == DraftState.STALE:
+        return Verdict(verdict.gate, Standing.OPEN, _("Needs a fresh approval."))
+    if verdict.standing is Standing.NOT_ASKED and draft.state == DraftState.APPROVED:
+        return Verdict(verdict.gate, Standing.NOT_ASKED, _("Will be read again just before it leaves."))
+    return verdict
+
+
+def _shown_verdict(verdict: Verdict) -> dict[str, Any]:
+    style, shape, word = {
+        Standing.PASSED: ("", "check", _("passed")),
+        Standing.OPEN: ("is-yours", "ring", _("open")),
+        Standing.NOT_ASKED: ("", "dash", _("not asked yet")),
+        Standing.REFUSED: ("is-look", "x", _("refused")),
+    }[verdict.standing]
+    if verdict.standing is Standing.REFUSED and verdict.gate == "switch":
+        style, shape = "is-stop", "stop"
+    return {
+        "word": GATE_WORDS.get(verdict.gate, verdict.gate),
+        "style": style,
+        "shape": shape,
+        "standing_word": word,
+        "sentence": verdict.sentence,
+    }
+
+
+def _verbs(draft: Draft, verdicts: Sequence[Verdict], chosen: QueueFilter) -> dict[str, str] | None:
+    if draft.state not in (DraftState.PENDING, DraftState.STALE):
+        return None
+    verbs = {name: draft_address(draft, chosen, name) for name in ("reject", "request_changes")}
+    if draft.state == DraftState.STALE:
+        look_again = draft_address(draft, chosen, "look_again")
+        return verbs | {"look_again": look_again, "action": look_again}
+    address = draft_address(draft, chosen, "approve")
+    # A switch or a grant can open again, so the approval is worth keeping; anything else would waste it.
+    obstacle = next(
+        (
+            verdict.sentence
+            for verdict in verdicts
+            if verdict.standing is Standing.REFUSED
+            and verdict.consequence not in (Consequence.HOLD, Consequence.WAIT)
+        ),
+        "",
+    )
+    return verbs | {
+        "approve": address,
+        "action": address,
+        "approve_obstacle": _("Cannot be approved: %(why)s") % {"why": obstacle} if obstacle else "",
+        "edit": draft_address(draft, chosen, "edit"),
+    }
+
+
+def _shown_revision(request: HttpRequest, matter: Matter, current: Revision) -> Revision:
+    wanted = request.GET.get("version", "")
+    if request.GET.get("view") == "original" and not wanted:
+        return matter.revisions[0]
+    return next((r for r in matter.revisions if str(r.number) == wanted), current)
+
+
+def _letter_view(request: HttpRequest, shown: Revision) -> str:
+    view = request.GET.get("view", "")
+    if view in LETTER_VIEWS:
+        return view
+    return "changes" if shown.difference else "sent"
+
+
+def _letter_views(
+    draft: Draft, chosen: QueueFilter, view: str, shown: Revision, current: Revision
+) -> list[dict[str, Any]]:
+    words = {"original": _("Original"), "changes": _("Changes"), "sent": _("As sent")}
+    is_current = {
+        "original": view == "original",
+        "changes": view == "changes",
+        "sent": view == "sent" and shown.number == current.number,
+    }
+    return [
+        {"word": word, "address": draft_address(draft, chosen, view=name), "is_current": is_current[name]}
+        for name, word in words.items()
+    ]
+
+
+def _last_by_agent(revisions: Sequence[Revision]) -> Revision:
+    return next((r for r in reversed(revisions) if r.author_kind == "agent"), revisions[0])
+
+
+def _relations(draft: Draft) -> list[dict[str, Any]]:
+    """Links to the draft that this one follows, and to those that follow it."""
+    relations: list[dict[str, Any]] = []
+    if draft.linked_from is not None:
+        word = (
+            _("Corrects the address of an earlier draft")
+            if draft.origin == Origin.CORRECTION
+            else _("Answers a request for changes to an earlier draft")
+        )
+        relations.append({"word": word, "draft": draft.linked_from})
+    if draft.state in (DraftState.SUPERSEDED, DraftState.APPROVED):
+        relations += [
+            {"word": _("A later draft follows this one"), "draft": later}
+            for later in draft.linked_drafts.defer("search_text", "thread_pinned").order_by("pk")[:5]
+        ]
+    return relations
+
+
+def _stale_messages(draft: Draft, matter: Matter) -> list[Any]:
+    if draft.state != DraftState.STALE:
+        return []
+    wanted = set(draft.stale_message_ids)
+    return [m for m in matter.conversation.messages if m.provider_id in wanted] or list(
+        matter.conversation.after
+    )
+
+
+def _recipients(revision: Revision, unknown: Sequence[str]) -> list[dict[str, Any]]:
+    fields = ((_("To"), revision.to), (_("Cc"), revision.cc), (_("Bcc"), revision.bcc))
+    return [
+        {"word": word, "email": entry.get("email", ""), "is_unknown": entry.get("email", "") in unknown}
+        for word, entries in fields
+        for entry in entries
+    ]
+
+
+def _next_address(draft: Draft, listed: Sequence[Draft], chosen: QueueFilter) -> str:
+    """The draft below this one in the list, or the first one when this is no longer in it."""
+    ids = [other.pk for other in listed]
+    following = listed[ids.index(draft.pk) + 1 :] if draft.pk in ids else listed
+    return draft_address(following[0], chosen) if following else ""
+
+
+def _status(draft: Draft, send: Send | None, decision: Decision | None) -> dict[str, Any] | None:
+    if draft.state == DraftState.APPROVED and send is not None:
+        return _send_status(send)
+    if draft.state in (DraftState.REJECTED, DraftState.CHANGES_REQUESTED) and decision is not None:
+        heading = _("Rejected") if draft.state == DraftState.REJECTED else _("Sent back to the agent")
+        return {
+            "heading": _("%(what)s by %(name)s") % {"what": heading, "name": decision.person_name},
+            "sentences": [decision.reason] if decision.reason else [],
+        }
+    if draft.state == DraftState.PENDING and send is not None and send.state == SendState.STOPPED:
+        return {"heading": _("An earlier approval did not send it"), "sentences": [send.stop_reason]}
+    sentences = {
+        DraftState.SUPERSEDED: _("Another draft took its place."),
+        DraftState.WITHDRAWN: _("The agent withdrew it; nothing was sent."),
+        DraftState.EXPIRED: _("Nobody decided in time; nothing was sent."),
+    }
+    sentence = sentences.get(DraftState(draft.state))
+    return {"heading": DraftState(draft.state).label, "sentences": [sentence]} if sentence else None
+
+
+def _send_status(send: Send) -> dict[str, Any]:
+    heading: str
+    sentences: list[str] = []
+    link: dict[str, str] | None = None
+    if send.state == SendState.QUEUED:
+        heading = _("Held") if send.held else _("Waits to leave")
+        if send.held:
+            sentences.append(
+                _("It leaves only after an operator resumes it, and every check is asked again then.")
+            )
+            link = _link("approvals:operations", _("See operations"))
+        elif send.waiting_for:
+            sentences.append(send.waiting_for)
+    elif send.state == SendState.DISPATCHED:
+        heading = _("On its way to the provider")
+    elif send.state == SendState.ACCEPTED:
+        heading = _("Accepted by the provider")
+        if send.crossed_message_id:
+            sentences.append(_("A message arrived in the conversation while it was being sent."))
+    elif send.state == SendState.UNKNOWN:
+        heading = _("Unknown")
+        sentences.append(
+            _("The provider may or may not have taken it. It is not sent again by itself; a person decides.")
+        )
+        link = _link("approvals:unknown", _("See what is known"))
+    else:
+        heading = str(SendState(send.state).label)
+    if send.stop_reason and send.state in (SendState.FAILED, SendState.STOPPED):
+        sentences.append(send.stop_reason)
+    if send.alarm:
+        sentences.append(send.alarm)
+    return {"heading": heading, "sentences": sentences, "link": link}
+
+
+def _link(name: str, word: str) -> dict[str, str] | None:
+    try:
+        return {"address": reverse(name), "word": word}
+    except NoReverseMatch:
+        return None
