@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+
+from approvals import decisions, dispatch
+from approvals.models import Draft
+from tests.approvals.conftest import seen
+
+
+def test_an_approved_draft_is_sent_once_exactly_as_it_was_seen(
+    pending: Draft, alice: User, sandbox: Any, transactional_db: None
+) -> None:
+    decisions.approve(pending, person=alice, seen=seen(pending), form_id=None)
+
+    assert dispatch.dispatch(pending.send.pk) == "posted"
+    assert dispatch.dispatch(pending.send.pk) == "nothing"
+
+    pending.send.refresh_from_db()
+    (sent,) = sandbox.get("log")["sends"]
+    assert pending.send.state == "accepted"
+    assert sent["token"] == pending.send.token
+    assert sent["body"] == "<p>It left on Monday and arrives on Thursday.</p>"
+    assert sent["reply_to_message_id"] == pending.parent_message_id != ""

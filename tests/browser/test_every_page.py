@@ -1,0 +1,104 @@
+"""Every place of every role: no complaint of the browser, narrow and dark windows, names for every control."""
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+ROLES = ["reviewer", "operator", "admin", "auditor"]
+
+# What a screen reader, a keyboard or a phone needs, asked of the page itself; gives sentences about what is wrong.
+FAULTS = """() => {
+  const faults = [];
+  const shown = (e) => e.checkVisibility({visibilityProperty: true});
+  const name = (e) => (e.getAttribute('aria-label') || [...(e.labels || [])].map((l) => l.textContent).join(' ')
+    || e.getAttribute('title') || e.textContent || e.getAttribute('alt') || '').trim();
+  const what = (e) => e.outerHTML.slice(0, 120);
+  const controls = 'a[href], button, input:not([type=hidden]), select, textarea, iframe, summary';
+  for (const e of document.querySelectorAll(controls))
+    if (shown(e) && !name(e)) faults.push('no name: ' + what(e));
+  for (const e of document.querySelectorAll('svg:not([aria-hidden=true])'))
+    faults.push('an unnamed picture: ' + what(e));
+  const ids = [...document.querySelectorAll('[id]')].map((e) => e.id);
+  for (const id of new Set(ids)) if (ids.filter((i) => i === id).length > 1) faults.push('an id twice: ' + id);
+  for (const attribute of ['aria-labelledby', 'aria-describedby', 'for'])
+    for (const e of document.querySelectorAll(`[${attribute}]`))
+      for (const id of e.getAttribute(attribute).split(/\\s+/))
+        if (!document.getElementById(id)) faults.push(`${attribute} names no element: ` + what(e));
+  if (document.querySelectorAll('h1').length !== 1) faults.push(document.querySelectorAll('h1').length + ' h1');
+  if (document.querySelectorAll('main').length !== 1) faults.push(document.querySelectorAll('main').length + ' main');
+  if (!document.documentElement.lang) faults.push('no language');
+  if (!document.title.trim()) faults.push('no title');
+  const wide = document.documentElement.scrollWidth;
+  if (wide > innerWidth) faults.push(`${wide} wide in a window of ${innerWidth}`);
+  return faults;
+}"""
+
+# Luminance of the page and of its text, from the pixels the styles resolve to.
+BRIGHTNESS = """() => {
+  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const light = (colour) => {
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    const [r, g, b] = canvas.getImageData(0, 0, 1, 1).data;
+    return (0.2126 * r + 0.7152 * g + 0.0722 * b) / 255;
+  };
+  const style = getComputedStyle(document.body);
+  return [light(style.backgroundColor), light(style.color)];
+}"""
+
+
+def places(one):
+    """Go through every address of the bar, and one page below each place that has one; give each address."""
+    one.go("/queue/")
+    bar = [link.get_attribute("href") for link in one.page.locator(".places a").all()]
+    below = ["/accounts/password/change/", "/queue/?state=rejected"]
+    for address in bar:
+        one.go(address)
+        yield address
+        inner = one.page.locator(".queue__list .row__who, main td a, main h2 a").first
+        if inner.count():
+            below.append(inner.get_attribute("href").partition("#")[0])
+    for address in dict.fromkeys(below):
+        one.go(address)
+        yield address
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_place_is_named_and_fits_phone_and_desk_in_the_dark(person, letter, role):
+    letter()
+    one = person(role, color_scheme="dark")
+    found = []
+
+    for path in places(one):
+        for width in (320, 1280):
+            one.page.set_viewport_size({"width": width, "height": 700})
+            found += [(path, width, fault) for fault in one.page.evaluate(FAULTS)]
+        paper, text = one.page.evaluate(BRIGHTNESS)
+        if not paper < 0.2 < 0.6 < text:
+            found.append((path, f"paper {paper:.2f} and text {text:.2f} in the dark"))
+
+    assert found == []
+
+
+def test_the_editor_fits_a_small_phone(person, letter):
+    draft = letter()
+    reviewer = person("reviewer", viewport={"width": 320, "height": 640})
+    reviewer.open_draft(draft.subject)
+
+    reviewer.page.get_by_role("link", name="Edit draft").click()
+    reviewer.page.get_by_role("button", name="Keep this version").wait_for()
+
+    assert reviewer.page.evaluate(FAULTS) == []
+
+
+def test_every_seeded_draft_opens_without_a_complaint(person):
+    reviewer = person("reviewer")
+    reviewer.go("/queue/")
+    drafts = [row.get_attribute("href") for row in reviewer.page.locator(".queue__list .row__who").all()]
+    assert len(drafts) >= 15
+
+    for address in drafts:
+        reviewer.go(address)
+        reviewer.page.locator("#letter-head").wait_for()
+
+    assert reviewer.complaints == []
