@@ -42,16 +42,18 @@ test-services: .venv/.test
 test-browser: .venv/.browser
 	env -u DATABASE_URL -u REDIS_URL REQUIRE_BROWSER=1 $(BIN)/python -m pytest -m browser
 
-CHECK_ENV := env -u DATABASE_URL -u REDIS_URL -u FAILPOINT VAR_DIR=.venv/check-var PRODUCTION=true DEBUG=false \
+# A database server in the environment would ask for the settings of a production site.
+LOCAL_ENV := env -u DATABASE_URL -u REDIS_URL -u FAILPOINT VAR_DIR=.venv/check-var
+CHECK_ENV := $(LOCAL_ENV) PRODUCTION=true DEBUG=false \
 	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
 	ALLOWED_HOSTS=desk.example BASE_URL=https://desk.example STATIC_MANIFEST=false
 
 check: .venv/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	VAR_DIR=.venv/check-var $(BIN)/mypy
-	VAR_DIR=.venv/check-var $(BIN)/python manage.py check_templates
-	VAR_DIR=.venv/check-var $(BIN)/python manage.py makemigrations --check --dry-run
+	$(LOCAL_ENV) $(BIN)/mypy
+	$(LOCAL_ENV) $(BIN)/python manage.py check_templates
+	$(LOCAL_ENV) $(BIN)/python manage.py makemigrations --check --dry-run
 	@echo "manage.py check --deploy, as in production"
 	@$(CHECK_ENV) $(BIN)/python manage.py check --deploy --fail-level WARNING
 
