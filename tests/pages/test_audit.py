@@ -35,7 +35,9 @@ def page(person, query=""):
 
 
 def entries(person, query=""):
-    return [line["entry"].action for line in get(person, query).context["lines"] if line["entry"]]
+    """The actions of the page's entries, without the sign-ins by which the tests themselves read it."""
+    shown = [line["entry"].action for line in get(person, query).context["lines"] if line["entry"]]
+    return [action for action in shown if action != "approvals.sign_in.succeeded"]
 
 
 def judged(send, **fields):
@@ -141,24 +143,22 @@ def test_pages_of_both_logs_lose_and_double_nothing_whatever_is_written_meanwhil
     RuleEvaluation.objects.filter(pk__in=RuleEvaluation.objects.order_by("pk").values("pk")[:20]).update(
         evaluated_at=at + 60
     )
+    reader = sends.signed_in(noor)
     wanted = set(Entry.objects.values_list("sequence", flat=True)) | {
         f"e{pk}" for pk in RuleEvaluation.objects.values_list("pk", flat=True)
     }
 
-    seen, address = [], ""
-    while True:
-        response = get(noor, address)
+    seen, address = [], "/audit/"
+    while address:
+        response = reader.get(address)
         seen += [
             line["entry"].sequence if line["entry"] else f"e{line['evaluation'].pk}"
             for line in response.context["lines"]
         ]
         scenes.draft(box, subject="Written meanwhile")
-        following = response.context["paging"]["next_address"]
-        if not following:
-            break
-        address = following.removeprefix("/audit/")
+        address = response.context["paging"]["next_address"]
 
-    assert len(seen) == len(set(seen)) == 80
+    assert len(seen) == len(set(seen))
     assert set(seen) == wanted
 
 
