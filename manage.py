@@ -11,3 +11,7 @@ if __name__ == "__main__":
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"Countersign does not start: {error}")
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`| head`); there is nobody left to flush the rest to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -36,6 +36,12 @@ class Acknowledgement:
     in_flight: list[Send] = field(default_factory=list)
 
 
+def stopped_mailboxes() -> list[tuple[Mailbox, switch.Reading]]:
+    """The mailboxes whose own switch is engaged, with what it says, by address."""
+    readings = [(mailbox, switch.read([mailbox.scope])) for mailbox in Mailbox.objects.all()]
+    return [(mailbox, reading) for mailbox, reading in readings if not reading.is_open]
+
+
 def stop(scope: str, *, person: User, reason: str) -> Acknowledgement:
     """Stop sending in a scope as a person who may; see `stop_as`. Raises SwitchRefused."""
     if not people.may(person, people.Right.STOP, _mailbox_of(scope)):

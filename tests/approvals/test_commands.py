@@ -36,3 +36,15 @@ def test_a_mailbox_is_found_by_its_address_in_any_letter_case(
     call_command("killswitch", "engage", mailbox=mailbox.address.upper(), reason="wrong prices", stdout=said)
 
     assert mailbox.scope in said.getvalue()
+
+
+def test_the_status_of_the_switch_names_the_mailboxes_that_are_stopped(
+    mailbox: Mailbox, transactional_db: None
+) -> None:
+    call_command("killswitch", "engage", mailbox=mailbox.address, reason="wrong prices", stdout=StringIO())
+    said = StringIO()
+
+    call_command("killswitch", "status", stdout=said)
+
+    assert f"except {mailbox.address}: " in said.getvalue()
+    assert "wrong prices" in said.getvalue()

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.utils.translation import ngettext
 
 from approvals import sweeps
 
@@ -13,4 +14,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         voided = sweeps.run_out_approvals()
         expired = sweeps.expired_drafts()
-        self.stdout.write(f"{expired} drafts expired, {voided} approvals ran out.")
+        drafts = ngettext("%d draft expired", "%d drafts expired", expired) % expired
+        approvals = ngettext("%d approval ran out", "%d approvals ran out", voided) % voided
+        self.stdout.write(f"{drafts}, {approvals}.")

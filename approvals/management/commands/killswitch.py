@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
+from django.utils.translation import ngettext
 
 from approvals import mailboxes, switchboard
 from audit.record import Actor
@@ -39,9 +40,8 @@ class Command(BaseCommand):
     def _engage(self, scope: str, reason: str) -> None:
         given = switchboard.stop_as(_actor(), scope, reason=reason)
         self.stdout.write(f"Sending is stopped ({scope}) since {given.at:%Y-%m-%d %H:%M:%S} UTC.")
-        self.stdout.write(
-            f"{given.held} sends are held. Waited {given.waited_seconds:.2f} s for those under way."
-        )
+        held = ngettext("%d send is held.", "%d sends are held.", given.held) % given.held
+        self.stdout.write(f"{held} Waited {given.waited_seconds:.2f} s for those under way.")
         for send in given.in_flight:
             self.stdout.write(f"still under way: draft {send.draft.public_id} of {send.mailbox.address}")
         if not given.is_drained and not given.in_flight:
@@ -52,14 +52,20 @@ class Command(BaseCommand):
             held = switchboard.release_as(_actor(), scope, reason=reason)
         except switchboard.SwitchRefused as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(
-            f"Sending is allowed again ({scope}). {held} sends stay held until somebody resumes them."
+        stay = ngettext(
+            "%d send stays held until somebody resumes it.",
+            "%d sends stay held until somebody resumes them.",
+            held,
         )
+        self.stdout.write(f"Sending is allowed again ({scope}). {stay % held}")
 
     def _status(self, scope: str, reason: str) -> None:
         scopes = [switch.GLOBAL] if scope == switch.GLOBAL else [switch.GLOBAL, scope]
         reading = switch.read(scopes)
         self.stdout.write("Sending is on." if reading.is_open else reading.sentence)
+        if scope == switch.GLOBAL and reading.is_open:
+            for mailbox, stopped in switchboard.stopped_mailboxes():
+                self.stdout.write(f"except {mailbox.address}: {stopped.sentence}")
 
     def _write_stop_file(self, reason: str) -> None:
         path = Path(settings.KILL_SWITCH_FILE)

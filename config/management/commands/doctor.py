@@ -14,6 +14,7 @@ from kombu.exceptions import OperationalError
 from agentmail.client import configured_client
 from agentmail.exceptions import ProviderError, ProviderNotConfigured
 from agentmail.webhooks import webhook_secrets
+from approvals.switchboard import stopped_mailboxes
 from audit.clock import database_now
 from config.celery import app
 from config.health import Check, check_database, check_migrations, check_queue, check_worker
@@ -78,7 +79,10 @@ def check_provider() -> Check:
         )
     except ProviderError as error:
         return Check(
-            "provider", False, f"{settings.NYLAS_API_URI} does not serve us ({type(error).__name__})"
+            "provider",
+            False,
+            f"{settings.NYLAS_API_URI} does not serve us ({type(error).__name__}): nothing is sent until it does; "
+            "see whether it can be reached from here and NYLAS_API_KEY is valid",
         )
     return Check("provider", True, f"{settings.NYLAS_API_URI} answers, {len(grants)} grants")
 
@@ -138,9 +142,12 @@ def check_clock() -> Check:
 
 def check_switch() -> Check:
     reading = switch.read([switch.GLOBAL])
-    if reading.is_open:
-        return Check("sending", True, "not stopped")
-    return Check("sending", False, f"stopped: {reading.sentence}")
+    if not reading.is_open:
+        return Check("sending", False, f"stopped: {reading.sentence}")
+    stopped = [f"{mailbox.address}: {why.sentence}" for mailbox, why in stopped_mailboxes()]
+    if stopped:
+        return Check("sending", False, "; ".join(stopped))
+    return Check("sending", True, "not stopped")
 
 
 BEFORE_DATABASE: list[Callable[[], Check]] = [check_settings, check_state_directory, check_database]
