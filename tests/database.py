@@ -1,6 +1,7 @@
 """Database fixtures: an emptied database keeps the rows of migrations, although the record is append-only."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -73,6 +74,19 @@ def make(wanted: list[tuple[str, ...]]) -> None:
             cursor.execute(definition)
             if enabling:
                 cursor.execute(f'ALTER TABLE {table} {enabling[0]} TRIGGER "{name}"')
+
+
+@contextmanager
+def read_only() -> Iterator[None]:
+    """The database of this connection refuses writes, as when its disk is full or it is a standby."""
+    name = "SET default_transaction_read_only" if connection.vendor == "postgresql" else "PRAGMA query_only"
+    with connection.cursor() as cursor:
+        cursor.execute(f"{name} = on")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"{name} = off")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
-from django.db import InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import NoReverseMatch, reverse
@@ -39,6 +38,7 @@ from approvals.transitions import drafts
 from approvals.transitions.drafts import AlreadyDecided, DecisionRefused, NotAllowed, Seen
 from approvals.views.access import draft_or_404, person_of, signed_in
 from approvals.views.queue import queue_address, queue_context
+from approvals.views.writing import NotWritable, nothing_changed
 
 logger = logging.getLogger(__name__)
 
@@ -145,6 +145,8 @@ def look_again(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
         decisions.look_again(draft, person=person_of(request))
     except DecisionRefused as refusal:
         return refused(request, draft, refusal, DecisionForm(request.POST))
+    except NotWritable:
+        return _unwritten(request, draft)
     messages.success(
         request, _("Back in the queue, with the conversation as it is now. It needs a fresh approval.")
     )
@@ -159,6 +161,8 @@ def undo(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
         drafts.undo(draft.pk, person=person_of(request))
     except DecisionRefused as refusal:
         return refused(request, draft, refusal, None)
+    except NotWritable:
+        return _unwritten(request, draft)
     messages.success(request, _("Taken back. Nothing was sent; the draft waits again."))
     return redirect(draft_address(draft, place_in_queue(request)))
 
@@ -184,16 +188,8 @@ def _decided(
         return refused(request, draft, refusal, form)
     except DecisionRefused as refusal:
         return refused(request, draft, refusal, form)
-    except (InternalError, OperationalError):
-        # Locked, read-only or full: the transaction is undone, and reading often still works.
-        logger.exception("a decision about draft %s could not be written", draft.pk)
-        problem = {
-            "heading": _("Nothing was decided"),
-            "text": _(
-                "The database takes no writes at the moment. Nothing was changed; try again in a moment."
-            ),
-        }
-        return _page(request, draft, status=503, problem=problem, typed=form.data.get("reason", ""))
+    except NotWritable:
+        return _unwritten(request, draft, typed=form.data.get("reason", ""))
     return redirect(draft_address(draft, place_in_queue(request)))
 
 
@@ -213,6 +209,11 @@ def refused(
     problem = {"heading": _("Nothing was decided"), "text": str(refusal)}
     typed = form.data.get("reason", "") if form is not None else ""
     return _page(request, draft, status=status, problem=problem, typed=typed)
+
+
+def _unwritten(request: HttpRequest, draft: Draft, *, typed: str = "") -> HttpResponseBase:
+    problem = {"heading": _("Nothing was decided"), "text": nothing_changed()}
+    return _page(request, draft, status=503, problem=problem, typed=typed)
 
 
 def _page(

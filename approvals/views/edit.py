@@ -19,6 +19,7 @@ from approvals.states import DraftState
 from approvals.transitions.drafts import DecisionRefused, NotAllowed
 from approvals.views.access import draft_or_404, person_of, signed_in
 from approvals.views.draft import draft_address, place_in_queue, seen_by
+from approvals.views.writing import NotWritable, nothing_changed
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -41,6 +42,8 @@ def edit(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     except DecisionRefused as refusal:
         status = 403 if isinstance(refusal, NotAllowed) else 409
         return _page(request, draft, form, status=status, problem=str(refusal))
+    except NotWritable:
+        return _page(request, draft, form, status=503, problem=nothing_changed())
     if made.pk == revision.pk:
         messages.info(request, _("Nothing was different, so there is no new version."))
     else:

@@ -23,6 +23,7 @@ from approvals.templatetags.bar import count_text, facts_for
 from approvals.transitions import follow_ups as transitions
 from approvals.transitions.drafts import DecisionRefused
 from approvals.views.access import person_of, signed_in
+from approvals.views.writing import NotWritable, nothing_changed
 
 # Word, shape and tone of what opened a follow-up.
 KINDS: Mapping[str, tuple[Any, str, str]] = {
@@ -135,6 +136,8 @@ def correct(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
         )
     except DecisionRefused as refusal:
         return _page(request, _found(request, public_id), correct_form=form, problem=str(refusal), status=409)
+    except NotWritable:
+        return _page(request, returned, correct_form=form, problem=nothing_changed(), status=503)
     messages.success(request, _("A corrected draft waits for review. Nothing was sent by this."))
     return redirect("approvals:draft", correction.public_id)
 
@@ -179,6 +182,8 @@ def _acted(request: HttpRequest, public_id: UUID, act: Callable[[], None], **for
         act()
     except transitions.FollowUpRefused as refusal:
         return _page(request, _found(request, public_id), problem=str(refusal), status=409, **forms)
+    except NotWritable:
+        return _page(request, _found(request, public_id), problem=nothing_changed(), status=503, **forms)
     return redirect("approvals:follow_up", public_id)
 
 

@@ -23,6 +23,7 @@ from approvals.ledgers import evaluations_of, mailbox_for, mailbox_rows
 from approvals.people import Right
 from approvals.views.access import person_of, signed_in
 from approvals.views.operations import ReleaseForm, StopForm, acknowledged, not_written, released
+from approvals.views.writing import NotWritable, nothing_changed
 from policies import switch
 
 GRANT_READ_SECONDS = 5.0
@@ -62,6 +63,8 @@ def connect(request: HttpRequest) -> HttpResponseBase:
         return _connect_page(request, form, status=422)
     except ProviderError as error:
         return _connect_page(request, form, problem=_provider_words(error), status=502)
+    except NotWritable:
+        return _connect_page(request, form, problem=nothing_changed(), status=503)
     messages.success(request, _("Connected. Its mail and drafts are read from now on."))
     return redirect("approvals:mailbox", mailbox.public_id)
 
@@ -83,6 +86,8 @@ def mailbox(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     except domain.MailboxRefused as refusal:
         form.add_error(refusal.field if refusal.field in form.fields else None, str(refusal))
         return _page(request, found, form=form, status=422)
+    except NotWritable:
+        return _page(request, found, form=form, problem=nothing_changed(), status=503)
     messages.success(request, _("Kept. It holds for what is approved from now on."))
     return redirect("approvals:mailbox", public_id)
 
@@ -119,6 +124,8 @@ def resume(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
         held = switchboard.release(found.scope, person=person, reason=form.cleaned_data["reason"])
     except switchboard.SwitchRefused as refusal:
         return _page(request, found, release_form=form, problem=str(refusal), status=409)
+    except NotWritable:
+        return _page(request, found, release_form=form, problem=nothing_changed(), status=503)
     messages.success(request, released(held))
     return redirect("approvals:mailbox", public_id)
 

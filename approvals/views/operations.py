@@ -30,6 +30,7 @@ from approvals.templatetags.times import duration
 from approvals.transitions.sends import SendRefused
 from approvals.views.access import person_of, signed_in
 from approvals.views.reauthentication import PasswordAgain
+from approvals.views.writing import NotWritable, nothing_changed
 from policies import switch
 
 logger = logging.getLogger(__name__)
@@ -127,6 +128,8 @@ def resume(request: HttpRequest) -> HttpResponseBase:
         held = switchboard.release(switch.GLOBAL, person=person, reason=form.cleaned_data["reason"])
     except switchboard.SwitchRefused as refusal:
         return page(request, release_form=form, problem=str(refusal), status=409)
+    except NotWritable:
+        return page(request, release_form=form, problem=nothing_changed(), status=503)
     messages.success(request, released(held))
     return redirect("approvals:operations")
 
@@ -149,6 +152,8 @@ def resume_held(request: HttpRequest) -> HttpResponseBase:
         resumed = switchboard.resume_held(ids, person=person)
     except SendRefused as refusal:
         return page(request, problem=str(refusal), status=409)
+    except NotWritable:
+        return page(request, problem=nothing_changed(), status=503)
     messages.success(
         request,
         ngettext(

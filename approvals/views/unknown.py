@@ -26,6 +26,7 @@ from approvals.states import SendState
 from approvals.transitions import sends
 from approvals.views.access import person_of, signed_in
 from approvals.views.reauthentication import PasswordAgain
+from approvals.views.writing import NotWritable, nothing_changed
 from audit.clock import database_now
 
 RESEND_WORD = "RESEND"
@@ -164,6 +165,8 @@ def _acted(request: HttpRequest, public_id: UUID, act: Callable[[], None], **giv
         act()
     except sends.SendRefused as refusal:
         return _page(request, _found(request, public_id), problem=str(refusal), status=409, **given)
+    except NotWritable:
+        return _page(request, _found(request, public_id), problem=nothing_changed(), status=503, **given)
     return redirect("approvals:unknown_send", public_id)
 
 

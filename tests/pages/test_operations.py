@@ -1,15 +1,14 @@
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
-from django.db import connection
 
 from agentmail.models import ProviderEvent, WebhookRejection
 from approvals.models import Heartbeat, Send
 from audit.clock import database_now
 from audit.models import Entry
 from policies import switch
+from tests.database import read_only
 from tests.pages import scenes, sends
 
 pytestmark = pytest.mark.django_db
@@ -94,18 +93,6 @@ def test_what_is_under_way_at_a_stop_is_named(box, mara):
 
     assert "still under way: Priya Nair" in shown
     assert "Re: On its way" in shown
-
-
-@contextmanager
-def read_only():
-    name = "SET default_transaction_read_only" if connection.vendor == "postgresql" else "PRAGMA query_only"
-    with connection.cursor() as cursor:
-        cursor.execute(f"{name} = on")
-    try:
-        yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute(f"{name} = off")
 
 
 @pytest.mark.django_db(transaction=True)
