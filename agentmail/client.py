@@ -171,7 +171,7 @@ class NylasClient:
         """Messages of a mailbox in the provider's order. `received_after` in seconds since the epoch.
 
         `metadata_pair` is `key1:value` and cannot be combined with the other filters (nylas-v3 section 1.4);
-        `folder` is a folder id.
+        only messages that show this pair are given. `folder` is a folder id.
         """
         filters = {
             "thread_id": thread_id,
@@ -181,12 +181,17 @@ class NylasClient:
             "fields": "include_headers" if with_headers else None,
         }
         params = {"limit": "200"} | {name: value for name, value in filters.items() if value is not None}
-        return self._pages(
+        messages = self._pages(
             f"/v3/grants/{_segment(grant)}/messages",
             lambda data: parsing.message(data, grant_id=grant),
             params,
             read_timeout=read_timeout,
         )
+        if metadata_pair is None:
+            return messages
+        # A filter that is not applied lists the whole mailbox, and any mail of it would pass for evidence.
+        key, _, value = metadata_pair.partition(":")
+        return (message for message in messages if message.metadata.get(key) == value)
 
     def list_folders(self, grant: str, *, read_timeout: float | None = None) -> Iterator[FolderSnapshot]:
         return self._pages(

@@ -117,6 +117,19 @@ def test_filters_of_a_message_list_are_sent(serve, client_of):
     assert server.requests[0].target.endswith("?limit=200&metadata_pair=key1%3AABC&fields=include_headers")
 
 
+def test_message_without_the_metadata_asked_for_is_left_out(serve, client_of):
+    listed = [
+        {"id": "m1"},
+        {"id": "m2", "metadata": {"key1": "another"}},
+        {"id": "m3", "metadata": {"key1": "a:token"}},
+    ]
+    server = serve(answering((200, {"data": listed})))
+
+    found = client_of(server).list_messages("g1", metadata_pair="key1:a:token")
+
+    assert [message.id for message in found] == ["m3"]
+
+
 def test_draft_with_odd_fields_is_read(serve, client_of):
     data = {
         "id": 12,
