@@ -581,8 +581,11 @@ def _failure(method: str, reply: _Reply) -> ProviderError:
     match reply.status_code:
         case 401:
             kind = Unauthenticated
-        case 404:
+        case 404 if isinstance(content, dict) or not reply.body.strip():
             kind = NotFound
+        case 404:
+            # Not the API's: something on the way does not know the address, which says nothing of the object.
+            kind = ProviderUnavailable
         case 408 | 425 | 429:
             kind = ProviderUnavailable
         case status_code if 400 <= status_code < 500:

@@ -248,6 +248,23 @@ def test_failing_read_names_its_kind(serve, client_of, status, error):
     assert "person@example.net" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b"", NotFound),
+        (b'{"type": "not_found_error"}', NotFound),
+        (b"<h1>Not here</h1>", ProviderUnavailable),
+    ],
+)
+def test_404_counts_for_the_object_only_when_the_api_says_it(serve, client_of, body, error):
+    server = serve(answering((404, body)))
+
+    with pytest.raises(error) as caught:
+        client_of(server).get_draft("g1", "d1")
+
+    assert caught.value.status_code == 404
+
+
 def test_unreadable_body_is_unavailable(serve, client_of):
     server = serve(answering((200, b"<html>maintenance</html>")))
 
