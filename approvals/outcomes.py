@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from agentmail import events, mirror
 from agentmail.client import NylasClient, configured_client
-from agentmail.exceptions import NotFound, ProviderError
+from agentmail.exceptions import NotFound, ProviderError, RequestRefused
 from agentmail.failpoints import reach
 from agentmail.models import EventState, GrantState, Mailbox, Message, ProviderEvent
 from agentmail.types import SendActivity
@@ -38,7 +38,9 @@ MATCH_TRIES = 20
 RETRY_SECONDS = (2, 5, 15, 60, 300, 900, 3600)
 
 NO_REPORT_AFTER = timedelta(hours=72)
-POLL_AFTER_SECONDS = (120, 600, 3600, 21_600, 86_400, 86_400)
+POLL_AFTER_SECONDS = (120, 600, 3600, 21_600, 86_400, 172_800, 259_200)
+# A provider that is silent when the time is over is asked every hour until this age.
+ASKED_AT_MOST_FOR = timedelta(days=7)
 
 # The gravest fact of a recipient is its picture, whatever came first.
 GRAVITY = (
@@ -160,31 +162,46 @@ def add_fact(
 def poll(send_id: int) -> None:
     """Ask the provider what became of an accepted send, for events that were lost.
 
-    After 72 hours without any word of a recipient, that is what is noted.
+    Also when something is known: a bounce or a complaint may follow a delivery. After 72 hours without any word of a
+    recipient, that is what is noted.
     """
     send = Send.objects.select_related("decision__revision").get(pk=send_id)
     if send.state != SendState.ACCEPTED or send.accepted_at is None:
         Send.objects.filter(pk=send_id).update(next_outcome_poll_at=None)
         return
-    now = database_now()
+    age = database_now() - send.accepted_at
+    is_over = (_ask_activity(send) and age >= NO_REPORT_AFTER) or age >= ASKED_AT_MOST_FOR
+    if is_over:
+        reported = picture(send.outcomes.all())
+        for address in send.decision.revision.recipients():
+            if address.casefold() not in reported:
+                add_fact(send_id, address=address, kind=OutcomeKind.NO_REPORT, source="desk")
+    Send.objects.filter(pk=send_id).update(
+        next_outcome_poll_at=None if is_over else database_now() + _until_next_poll(age)
+    )
+
+
+def _until_next_poll(age: timedelta) -> timedelta:
+    seconds = age.total_seconds()
+    following = next((after for after in POLL_AFTER_SECONDS if after > seconds), seconds + 3600)
+    return timedelta(seconds=max(following - seconds, 60))
+
+
+def _ask_activity(send: Send) -> bool:
+    """Add what the send activity reports; False when the provider gave no answer and is to be asked again."""
     try:
         for entry in configured_client().list_send_activity(
             send.grant_id, message_id=send.provider_message_id
         ):
             if entry.kind in OutcomeKind.values and entry.message_id == send.provider_message_id:
-                _add_reported(send_id, entry)
+                _add_reported(send.pk, entry)
+    except (NotFound, RequestRefused):
+        # Only agent accounts have it.
+        return True
     except ProviderError:
-        logger.info("the send activity of send %s gave no answer", send_id)
-    reported = set(picture(send.outcomes.all()))
-    silent = [a for a in send.decision.revision.recipients() if a.casefold() not in reported]
-    is_over = now - send.accepted_at >= NO_REPORT_AFTER
-    if is_over:
-        for address in silent:
-            add_fact(send_id, address=address, kind=OutcomeKind.NO_REPORT, source="desk")
-    age = (now - send.accepted_at).total_seconds()
-    waits = [seconds for seconds in POLL_AFTER_SECONDS if seconds > age] or [POLL_AFTER_SECONDS[-1]]
-    following = None if is_over or not silent else now + timedelta(seconds=max(waits[0] - age, 60))
-    Send.objects.filter(pk=send_id).update(next_outcome_poll_at=following)
+        logger.info("the send activity of send %s gave no answer", send.pk)
+        return False
+    return True
 
 
 def _add_reported(send_id: int, entry: SendActivity) -> None:

@@ -14,6 +14,7 @@ from agentmail import webhooks
 from agentmail.models import Mailbox, ProviderEvent, WebhookRejection
 from approvals import outcomes, sweeps
 from approvals.models import Draft, FollowUp, OutcomeKind, RecipientOutcome, Send
+from audit.clock import database_now
 from audit.models import Entry
 from tests.approvals.conftest import (
     Notifications,
@@ -383,6 +384,52 @@ def test_silent_provider_at_the_outcome_poll_is_asked_again_later(accepted: Send
     accepted.refresh_from_db()
     assert accepted.next_outcome_poll_at is not None
     assert sweeps.due_outcomes() == 0
+
+
+def test_accepted_mail_is_asked_after_seven_times_in_three_days(accepted: Send, sandbox: Any) -> None:
+    asked_after = []
+    for _poll in range(7):
+        accepted.refresh_from_db()
+        assert accepted.accepted_at is not None and accepted.next_outcome_poll_at is not None
+        age_now = accepted.next_outcome_poll_at - accepted.accepted_at
+        asked_after.append(round(age_now.total_seconds() / 60))
+        # As if this moment had come.
+        age(accepted, accepted_at=accepted.next_outcome_poll_at - database_now())
+        outcomes.poll(accepted.pk)
+
+    assert asked_after == [2, 10, 60, 360, 1440, 2880, 4320]
+    accepted.refresh_from_db()
+    assert accepted.next_outcome_poll_at is None
+
+
+def test_complaint_whose_event_was_lost_after_the_delivery_is_found_by_asking(
+    agent_writes: Callable[..., Draft], alice: User, sandbox: Any
+) -> None:
+    sandbox.post("faults", event="*", times=0, action="drop")
+    send = sent(agent_writes(to=[{"email": "casey@example.net"}]), alice)
+    sandbox.get("idle?timeout=20")
+    outcomes.poll(send.pk)
+    assert kinds(send) == ["delivered"]
+    sandbox.post("outcomes", message_id=send.provider_message_id, outcome="complaint")
+    age(send, next_outcome_poll_at=timedelta(hours=1))
+
+    sweeps.due_outcomes()
+
+    assert kinds(send) == ["complaint", "delivered"]
+
+
+def test_silent_provider_after_72_hours_is_not_taken_for_no_report(
+    agent_writes: Callable[..., Draft], alice: User, sandbox: Any
+) -> None:
+    send = sent(agent_writes(to=[{"email": "no-report@example.net"}]), alice)
+    sandbox.post("faults", route="list_activity", action="reply", options={"status": 503})
+    age(send, accepted_at=timedelta(hours=73))
+
+    outcomes.poll(send.pk)
+
+    send.refresh_from_db()
+    assert kinds(send) == []
+    assert send.next_outcome_poll_at is not None
 
 
 def test_addresses_are_compared_without_regard_to_letter_case(
