@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from agentmail.client import NylasClient, configured_client
@@ -116,15 +117,32 @@ def _in_events(send: Send, client: NylasClient) -> Answer:
     if message is not None:
         said = _("A notification brought a message with the token of this send.")
         return Answer("events", said, message.provider_id, message.thread_id)
-    event = ProviderEvent.objects.filter(
-        grant_id=send.grant_id,
-        received_at__gte=send.queued_at,
-        payload__data__object__message__metadata__key1=send.token,
-    ).first()
+    told = ProviderEvent.objects.filter(grant_id=send.grant_id, received_at__gte=send.queued_at)
+    event = told.filter(payload__data__object__message__metadata__key1=send.token).first()
     if event is not None:
         reported = str(event.payload["data"]["object"]["message"].get("id", ""))
         return Answer("events", _("A delivery report carries the token of this send."), reported)
+    # A copy that was announced and could not be read, because the provider stores it later or hides it.
+    event = told.filter(
+        type__startswith="message.created", payload__data__object__metadata__key1=send.token
+    ).first()
+    if event is not None:
+        announced = str(event.payload["data"]["object"].get("id", ""))
+        return Answer(
+            "events", _("A notification announced a message with the token of this send."), announced
+        )
+    failed = told.filter(type="message.send_failed").filter(_about(send)).first()
+    if failed is not None:
+        # Shown to the person who decides, and no more: absence is never proven (send-safety section 6).
+        return Answer("events", _("The provider notified that it could not send the message."))
     return Answer("events", _("No notification carries the token."))
+
+
+def _about(send: Send) -> Q:
+    about = Q(payload__data__object__metadata__key1=send.token)
+    if send.provider_message_id:
+        about |= Q(payload__data__object__id=send.provider_message_id)
+    return about
 
 
 def _in_sent_mail(send: Send, client: NylasClient) -> Answer:

@@ -99,6 +99,33 @@ def test_mail_is_found_by_an_event_that_was_stored_and_not_acted_on(
     assert send.provider_message_id == "message-of-the-event"
 
 
+def test_mail_is_found_by_the_notice_of_a_copy_that_cannot_be_read(
+    taken: Callable[..., Send], notifications: Notifications, sandbox: Any
+) -> None:
+    send = taken("hide_sent_copy")
+    (line,) = sandbox.sends()
+    notifications.deliver(created(send, line))
+
+    assert lookup.look_up(send.pk)
+
+    send.refresh_from_db()
+    assert (send.evidence["source"], send.provider_message_id) == ("events", line["message_id"])
+
+
+def test_failure_of_queued_mail_is_shown_beside_the_unknown_and_does_not_end_it(
+    agent_writes: Callable[..., Draft], alice: User, sandbox: Any, notifications: Notifications
+) -> None:
+    sandbox.control("PATCH", "switches", queue_seconds=0.05, queued_then="failed")
+    send = sent(agent_writes(to=[{"email": "queued@example.net"}]), alice)
+    assert notifications.deliver_new("message.send_failed")
+
+    assert not lookup.look_up(send.pk)
+
+    send.refresh_from_db()
+    assert send.state == "unknown"
+    assert "could not send" in Lookup.objects.get(send=send, source="events").said
+
+
 def test_queued_mail_is_found_by_the_providers_send_activity(
     agent_writes: Callable[..., Draft], alice: User, sandbox: Any
 ) -> None:
