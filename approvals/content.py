@@ -16,6 +16,7 @@ from agentmail.types import Address, DraftSnapshot, MessageSnapshot
 from approvals.models import Revision
 
 # The provider takes JSON requests up to 3 MB in all; base64 and quoting need room.
+JSON_REQUEST_BYTES = 3_000_000
 JSON_ATTACHMENT_BYTES = 2_000_000
 # The provider's ceiling for one outbound message (nylas-v3 sections 3.3 and 7.5).
 MESSAGE_BYTES = 25_000_000
@@ -169,7 +170,7 @@ def idempotency_key(token: str, key_epoch: int) -> str:
 def frozen_payload(content: Content, token: str, blobs: Mapping[str, bytes]) -> tuple[bytes, str]:
     """The exact bytes of a `messages/send` request and their content type, the same at every call.
 
-    `blobs` maps SHA-256 to attachment bytes. Large attachments make it multipart (nylas-v3 section 3.3).
+    `blobs` maps SHA-256 to attachment bytes. A large mail makes it multipart (nylas-v3 section 3.3).
     Raises ValueError when bytes are missing or are not those of the digest.
     """
     message: dict[str, Any] = {
@@ -189,9 +190,10 @@ def frozen_payload(content: Content, token: str, blobs: Mapping[str, bytes]) -> 
         message["reply_to_message_id"] = content.parent_message_id
     files = [(part, _checked_bytes(part, blobs)) for part in content.attachments]
     if sum(len(data) for _, data in files) <= JSON_ATTACHMENT_BYTES:
-        if files:
-            message["attachments"] = [json_attachment(part, data) for part, data in files]
-        return _json_bytes(message), "application/json"
+        attached = {"attachments": [json_attachment(part, data) for part, data in files]} if files else {}
+        request = _json_bytes(message | attached)
+        if len(request) <= JSON_REQUEST_BYTES:
+            return request, "application/json"
     return _multipart(message, files, boundary=f"countersign-{token.lower()}")
 
 

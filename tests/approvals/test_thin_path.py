@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.models import User
 
 from approvals import decisions, dispatch
 from approvals.models import Draft
-from tests.approvals.conftest import seen
+from tests.approvals.conftest import seen, sent
 
 
 def test_an_approved_draft_is_sent_once_exactly_as_it_was_seen(
@@ -23,3 +24,16 @@ def test_an_approved_draft_is_sent_once_exactly_as_it_was_seen(
     assert sent["token"] == pending.send.token
     assert sent["body"] == "<p>It left on Monday and arrives on Thursday.</p>"
     assert sent["reply_to_message_id"] == pending.parent_message_id != ""
+
+
+def test_mail_whose_text_is_too_long_for_a_json_request_is_sent_whole(
+    agent_writes: Callable[..., Draft], alice: User, sandbox: Any
+) -> None:
+    body = "<p>" + "clay and glaze " * 230_000 + "</p>"
+
+    send = sent(agent_writes(body=body), alice)
+
+    (line,) = sandbox.sends()
+    assert send.state == "accepted"
+    assert line["body"] == body
+    assert line["attachments"] == []
