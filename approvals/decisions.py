@@ -147,6 +147,8 @@ def correct_address(follow_up: FollowUp, *, person: User, changes: Mapping[str, 
         "body": content.body,
         "metadata": {intake.CORRECTION_KEY: intake.correction_mark(follow_up, person)},
     }
+    if content.is_plaintext:
+        fields["is_plaintext"] = True
     if content.reply_to:
         fields["reply_to"] = [address.to_json() for address in content.reply_to]
     if content.parent_message_id:

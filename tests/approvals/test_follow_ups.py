@@ -71,6 +71,20 @@ def test_corrected_mail_keeps_its_attachments(
     assert [a["sha256"] for a in second["attachments"]] == [a["sha256"] for a in first["attachments"]]
 
 
+def test_corrected_plain_text_stays_plain_text_at_the_provider(
+    agent_writes: Callable[..., Draft], alice: User, notifications: Notifications, sandbox: Any
+) -> None:
+    body = "Dear Casey,\n\n1 < 2 & 3 > 2.\n"
+    sent(agent_writes(to=[{"email": TYPO}], body=body, is_plaintext=True), alice)
+    notifications.deliver_new()
+
+    draft = decisions.correct_address(FollowUp.objects.get(), person=alice, changes={"to": RIGHT})
+
+    sandbox.post(f"agent/drafts/{draft.provider_draft_id}/send")
+    line = sandbox.sends()[-1]
+    assert (line["body"], line["is_plaintext"]) == (body, True)
+
+
 def test_poll_that_sees_the_correction_first_links_it_all_the_same(
     bounced: FollowUp, alice: User, mailbox: Mailbox
 ) -> None:
