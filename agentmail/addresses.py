@@ -45,6 +45,16 @@ def is_well_formed(text: str) -> bool:
     return True
 
 
+def ascii_form(text: str) -> str:
+    """The address with an international domain written as A-labels; one outside the strict form stays as it is."""
+    if text.isascii():
+        return text
+    try:
+        return parse_address(text)
+    except AddressError:
+        return text
+
+
 def _check_local_part(local_part: str) -> None:
     if not local_part:
         raise AddressError(_("There is nothing before the @."))

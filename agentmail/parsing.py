@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
+from agentmail.addresses import ascii_form
 from agentmail.bounces import bounce_kind
 from agentmail.types import (
     Address,
@@ -111,15 +112,18 @@ def one(content: Any) -> dict[str, Any]:
 
 
 def addresses(value: Any) -> tuple[Address, ...]:
-    """Participants from a list of objects or of plain texts, or from one of either."""
+    """Participants from a list of objects or of plain texts, or from one of either.
+
+    International domains become A-labels: a send to other letters fails, and only one form can be compared.
+    """
     if isinstance(value, dict | str):
         value = [value]
     if not isinstance(value, list):
         return ()
     return tuple(
-        Address(email=text(entry.get("email")), name=text(entry.get("name")))
+        Address(email=ascii_form(text(entry.get("email"))), name=text(entry.get("name")))
         if isinstance(entry, dict)
-        else Address(email=text(entry))
+        else Address(email=ascii_form(text(entry)))
         for entry in value
         if isinstance(entry, dict | str)
     )

@@ -12,7 +12,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from agentmail.addresses import AddressError, parse_address
+from agentmail.addresses import AddressError, ascii_form, parse_address
 from agentmail.mail_html import to_text
 from agentmail.models import Mailbox
 from agentmail.types import Address
@@ -152,7 +152,7 @@ class AddressesField(forms.CharField):
                     _("Line %(number)d, “%(written)s”: %(why)s Write one address a line."),
                     params={"number": number, "written": written[:80], "why": error},
                 ) from error
-            found.append(Address(email=email, name=name))
+            found.append(Address(email=ascii_form(email), name=name))
         if len(found) > RECIPIENT_LIMIT:
             raise forms.ValidationError(
                 _("These are %(count)d addresses; one mail can have %(limit)d."),

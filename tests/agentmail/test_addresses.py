@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentmail.addresses import AddressError, is_well_formed, parse_address
+from agentmail.addresses import AddressError, ascii_form, is_well_formed, parse_address
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,19 @@ from agentmail.addresses import AddressError, is_well_formed, parse_address
 )
 def test_strict_address_is_normalised(text, normalised):
     assert parse_address(text) == normalised
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("Anna@Example.NET", "Anna@Example.NET"),
+        ("a@münchen.de", "a@xn--mnchen-3ya.de"),
+        ("ä@münchen.de", "ä@münchen.de"),
+        ("a@\uff45xample.net", "a@\uff45xample.net"),
+    ],
+)
+def test_only_a_sendable_international_domain_changes_its_form(text, form):
+    assert ascii_form(text) == form
 
 
 @pytest.mark.parametrize(

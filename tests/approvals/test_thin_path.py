@@ -37,3 +37,14 @@ def test_mail_whose_text_is_too_long_for_a_json_request_is_sent_whole(
     assert send.state == "accepted"
     assert line["body"] == body
     assert line["attachments"] == []
+
+
+def test_address_with_an_international_domain_is_written_to_in_its_ascii_form(
+    agent_writes: Callable[..., Draft], alice: User, sandbox: Any
+) -> None:
+    send = sent(agent_writes(to=[{"email": "casey@bücher.example"}]), alice)
+
+    (line,) = sandbox.sends()
+    assert send.state == "accepted"
+    assert line["to"] == [{"email": "casey@xn--bcher-kva.example"}]
+    assert send.decision.revision.recipients() == ["casey@xn--bcher-kva.example"]

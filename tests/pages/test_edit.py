@@ -51,6 +51,14 @@ def test_saving_without_a_change_makes_no_version(desk, draft):
     assert latest(draft).number == 1
 
 
+def test_a_typed_international_domain_is_kept_in_its_ascii_form(desk, draft):
+    values = form_of(desk.page(address(draft))) | {"to": "Casey <casey@bücher.example>"}
+
+    desk.post(address(draft), values)
+
+    assert latest(draft).to == [{"email": "casey@xn--bcher-kva.example", "name": "Casey"}]
+
+
 def test_saving_html_without_a_change_keeps_every_byte(desk, html_draft):
     desk.post(address(html_draft), form_of(desk.page(address(html_draft))))
 
