@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from agentmail.client import NylasClient
+from agentmail.exceptions import ProviderError
 from agentmail.mail_html import LARGEST_TEXT, clean, is_html, to_text
 from agentmail.models import Mailbox, Message, RuleEvaluation, Thread
 from agentmail.types import Address, MessageSnapshot, RuleEvaluationSnapshot, ThreadSnapshot
@@ -91,6 +92,23 @@ def store_rule_evaluations(mailbox: Mailbox, snapshots: Iterable[RuleEvaluationS
         before = RuleEvaluation.objects.filter(mailbox=mailbox).count()
         RuleEvaluation.objects.bulk_create(reversed(new), ignore_conflicts=True)
         return RuleEvaluation.objects.filter(mailbox=mailbox).count() - before
+
+
+def find_sent_folder(mailbox: Mailbox, client: NylasClient) -> None:
+    """Learn once which folder holds what was sent: a copy there is outbound, whatever sender it shows.
+
+    Without an answer the sender alone tells, and the next call asks again.
+    """
+    if mailbox.sent_folder_id:
+        return
+    try:
+        sent = next((found for found in client.list_folders(mailbox.grant_id) if found.role == "sent"), None)
+    except ProviderError as error:
+        logger.info("the folders of mailbox %s could not be read: %s", mailbox.pk, error)
+        return
+    if sent is not None and len(sent.id) <= _LONGEST_ID:
+        mailbox.sent_folder_id = sent.id
+        mailbox.save(update_fields=["sent_folder_id"])
 
 
 def sync_messages(mailbox: Mailbox, client: NylasClient) -> list[Message]:

@@ -114,6 +114,7 @@ def poll(mailbox: Mailbox, client: NylasClient) -> Polled:
     next poll. Raises ProviderError when the provider gives no usable answer; what was read before is kept.
     """
     result = Polled()
+    mirror.find_sent_folder(mailbox, client)
     for message in mirror.sync_messages(mailbox, client):
         result.messages += 1
         with _tolerated(result):

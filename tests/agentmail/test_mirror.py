@@ -170,6 +170,24 @@ def test_copies_of_sent_mail_are_among_the_new_messages(mailbox, serve, client_o
     assert (message.is_outbound, message.metadata) == (True, {"key1": "TOKEN"})
 
 
+def test_sent_folder_is_found_once(mailbox, serve, client_of):
+    folders = [{"id": "f-in", "name": "Inbox"}, {"id": "f-out", "name": "x", "attributes": ["\\Sent"]}]
+    server = serve(answering((200, {"data": folders})))
+
+    mirror.find_sent_folder(mailbox, client_of(server))
+    mirror.find_sent_folder(Mailbox.objects.get(), client_of(server))
+
+    assert Mailbox.objects.get().sent_folder_id == "f-out"
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [403, 404, 503])
+def test_mailbox_without_readable_folders_goes_by_the_sender(mailbox, serve, client_of, status):
+    mirror.find_sent_folder(mailbox, client_of(serve(answering((status, {})))))
+
+    assert Mailbox.objects.get().sent_folder_id == ""
+
+
 def test_next_look_overlaps_the_last_one(mailbox, serve, client_of):
     server = serve(answering((200, listed("m1", date=NOW - 5000))))
     client = client_of(server)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from agentmail.models import Mailbox
+from agentmail.client import configured_client
+from agentmail.models import Mailbox, Message
 from approvals import sweeps
 
 
@@ -36,3 +38,15 @@ def test_a_missing_object_does_not_remove_the_mailbox(mailbox: Mailbox, sandbox:
 
     mailbox.refresh_from_db()
     assert (mailbox.grant_state, bool(mailbox.trouble)) == ("valid", True)
+
+
+def test_a_sent_copy_that_shows_no_sender_counts_as_sent(mailbox: Mailbox, sandbox: Any) -> None:
+    folders = configured_client().list_folders(mailbox.grant_id)
+    sent = next(folder.id for folder in folders if folder.role == "sent")
+    copy = {"id": "m-1", "thread_id": "t-1", "folders": [sent], "body": "Hello", "date": int(time.time())}
+    listed = {"status": 200, "body": {"request_id": "r", "data": [copy]}}
+    sandbox.post("faults", route="list_messages", action="reply", options=listed)
+
+    sweeps.poll_mailbox(mailbox.pk)
+
+    assert Message.objects.get(provider_id="m-1").is_outbound
