@@ -21,6 +21,7 @@ from agentmail.exceptions import (
     ProviderError,
     ProviderNotConfigured,
     ProviderUnavailable,
+    RequestRefused,
     TooLarge,
     Unauthenticated,
 )
@@ -286,12 +287,12 @@ def _freeze_attachments(
             data = client.download_attachment(
                 mailbox.grant_id, part.id, parent_id=snapshot.id, limit=MESSAGE_BYTES
             )
-        except NotFound:
-            return digests, _("An attachment could not be read from the provider.")
         except TooLarge:
             return digests, _("An attachment is larger than %(limit)d MB.") % {
                 "limit": MESSAGE_BYTES // 1_000_000
             }
+        except (NotFound, RequestRefused):
+            return digests, _("An attachment could not be read from the provider.")
         digests[part.id] = hashlib.sha256(data).hexdigest()
         AttachmentBlob.objects.get_or_create(
             sha256=digests[part.id], defaults={"size": len(data), "content": data}

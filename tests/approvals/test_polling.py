@@ -3,9 +3,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
+
 from agentmail.client import configured_client
 from agentmail.models import Mailbox, Message
 from approvals import sweeps
+from approvals.models import Draft
 
 
 def fail(sandbox: Any, route: str, status: int) -> None:
@@ -38,6 +41,33 @@ def test_a_missing_object_does_not_remove_the_mailbox(mailbox: Mailbox, sandbox:
 
     mailbox.refresh_from_db()
     assert (mailbox.grant_state, bool(mailbox.trouble)) == ("valid", True)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_a_draft_whose_attachment_is_refused_is_shown_and_cannot_be_approved(
+    mailbox: Mailbox, sandbox: Any, status: int
+) -> None:
+    part = {"filename": "a.txt", "content_type": "text/plain", "content": "eA=="}
+    sandbox.post("agent/drafts", grant=mailbox.grant_id, subject="Hello", attachments=[part])
+    fail(sandbox, "download_attachment", status)
+
+    sweeps.poll_mailbox(mailbox.pk)
+
+    draft = Draft.objects.get()
+    assert (draft.state, draft.is_complete) == ("pending", False)
+    assert "could not be read" in draft.incomplete_reason
+
+
+def test_a_draft_is_completed_once_its_attachment_can_be_read(mailbox: Mailbox, sandbox: Any) -> None:
+    part = {"filename": "a.txt", "content_type": "text/plain", "content": "eA=="}
+    sandbox.post("agent/drafts", grant=mailbox.grant_id, subject="Hello", attachments=[part])
+    fail(sandbox, "download_attachment", 403)
+    sweeps.poll_mailbox(mailbox.pk)
+    sandbox.control("DELETE", "faults")
+
+    sweeps.poll_mailbox(mailbox.pk)
+
+    assert Draft.objects.get().is_complete
 
 
 def test_a_sent_copy_that_shows_no_sender_counts_as_sent(mailbox: Mailbox, sandbox: Any) -> None:
