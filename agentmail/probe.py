@@ -54,8 +54,7 @@ def probe(limit_seconds: float) -> Probe:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = next(response.iter_content(REPLY_BYTES), b"")
-                content = _content(body)
+                content = _content(_beginning(response, until=began + 2 * limit_seconds))
     except requests.RequestException:
         return Probe(Condition.SILENT, time.monotonic() - began)
     return Probe(
@@ -64,6 +63,15 @@ def probe(limit_seconds: float) -> Probe:
         response.status_code,
         _apart_seconds(response.headers.get("Date", "")),
     )
+
+
+def _beginning(response: requests.Response, *, until: float) -> bytes:
+    body = b""
+    for piece in response.iter_content(REPLY_BYTES):
+        body += piece
+        if len(body) >= REPLY_BYTES or time.monotonic() > until:
+            break
+    return body
 
 
 def _content(body: bytes) -> object:
