@@ -42,7 +42,7 @@ class Store:
         self._written: dict[tuple[str, str], str | None] = {}
         self._contents: list[tuple[str, bytes]] = []
         self._timelines: dict[tuple[str, str], list[tuple[int, int, str]]] = {}
-        self._threads: dict[str, dict[str, str]] = {}
+        self._threads: dict[str, set[tuple[str, str]]] = {}
         self._metadata: dict[tuple[str, str, str, str], dict[str, None]] = {}
         self._indexed: dict[tuple[str, str], tuple[str, int, int, str, tuple[tuple[str, str], ...]]] = {}
         self._sequence = 0
@@ -137,7 +137,8 @@ class Store:
         grant_id, date, sequence, thread_id, pairs = old
         timeline = self._timelines[kind, grant_id]
         del timeline[bisect.bisect_left(timeline, (date, sequence, id))]
-        self._threads.get(thread_id, {}).pop(id, None)
+        if thread_id:
+            self._threads[thread_id].discard((kind, id))
         for key, value in pairs:
             self._metadata[kind, grant_id, key, value].pop(id, None)
         return sequence
@@ -153,7 +154,7 @@ class Store:
         pairs = tuple((key, str(metadata[key])) for key in SEARCHABLE_METADATA if key in metadata)
         bisect.insort(self._timelines.setdefault((kind, grant_id), []), (date, sequence, id))
         if thread_id:
-            self._threads.setdefault(thread_id, {})[id] = kind
+            self._threads.setdefault(thread_id, set()).add((kind, id))
         for key, value in pairs:
             self._metadata.setdefault((kind, grant_id, key, value), {})[id] = None
         self._indexed[kind, id] = (grant_id, date, sequence, thread_id, pairs)
@@ -178,6 +179,6 @@ class Store:
 
     def in_thread(self, kind: str, thread_id: str) -> list[Record]:
         """Return the messages or drafts of a thread, oldest first."""
-        ids = [id for id, its_kind in self._threads.get(thread_id, {}).items() if its_kind == kind]
+        ids = [id for its_kind, id in self._threads.get(thread_id, ()) if its_kind == kind]
         ids.sort(key=lambda id: self._indexed[kind, id][1:3])
         return [self._kinds[kind][id] for id in ids]
