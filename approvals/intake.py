@@ -25,7 +25,7 @@ from agentmail.exceptions import (
     TooLarge,
     Unauthenticated,
 )
-from agentmail.models import Mailbox, Message
+from agentmail.models import Mailbox, Message, Thread
 from agentmail.types import Address, DraftSnapshot, MessageSnapshot
 from approvals import copies, freshness
 from approvals.content import MESSAGE_BYTES, content_of_draft
@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 CORRECTION_KEY = "key2"
 # How many objects in a row may find the provider silent before the rest of a poll is left to the next one.
 TROUBLES_BORNE = 3
+# How many threads of waiting drafts a poll reads again, though nothing says that they moved.
+THREADS_READ_AGAIN = 5
 LONGEST_ID = 255
 _signer = Signer(salt="countersign.correction")
 
@@ -120,7 +122,7 @@ def poll(mailbox: Mailbox, client: NylasClient) -> Polled:
         result.messages += 1
         with _tolerated(result):
             copies.note(message, client, source="poll")
-    for thread_id in _moved_threads(mailbox):
+    for thread_id in dict.fromkeys([*_moved_threads(mailbox), *_some_threads(mailbox)]):
         with _tolerated(result):
             result.stale += check_thread(mailbox, thread_id, client)
     listed: set[str] = set()
@@ -180,6 +182,16 @@ def _moved_threads(mailbox: Mailbox) -> list[str]:
         if any(provider_id not in messages for messages in pinned.get(thread_id, ()))
     ]
     return list(dict.fromkeys(moved))
+
+
+def _some_threads(mailbox: Mailbox) -> list[str]:
+    """A few threads of waiting drafts, read again because a deletion shows in no list of messages.
+
+    At random, so that one that cannot be read keeps no other from its turn.
+    """
+    waiting = _waiting(mailbox).exclude(thread_id="").values("thread_id")
+    threads = Thread.objects.filter(mailbox=mailbox, provider_id__in=waiting).order_by("?")
+    return list(threads.values_list("provider_id", flat=True)[:THREADS_READ_AGAIN])
 
 
 def _waiting(mailbox: Mailbox) -> QuerySet[Draft]:

@@ -197,6 +197,21 @@ def test_deleted_message_makes_the_draft_stale(
     assert (draft.state, draft.stale_reason) == ("stale", "message_gone")
 
 
+def test_poll_sees_a_deletion_that_no_notification_told_of(
+    agent_writes: Callable[..., Draft], customer_writes: Callable[..., Any], mailbox: Mailbox, sandbox: Any
+) -> None:
+    question = customer_writes(body="First.")
+    more = customer_writes(thread_id=question["thread_id"], body="Second.")
+    draft = agent_writes(reply_to_message_id=more["message_id"])
+    intake.poll(mailbox, configured_client())
+    sandbox.control("DELETE", f"messages/{question['message_id']}")
+
+    assert intake.poll(mailbox, configured_client()).stale == 1
+
+    draft.refresh_from_db()
+    assert (draft.state, draft.stale_reason) == ("stale", "message_gone")
+
+
 def test_mail_in_another_thread_does_not_make_a_draft_stale(
     pending: Draft, alice: User, customer_writes: Callable[..., Any], mailbox: Mailbox
 ) -> None:
