@@ -255,12 +255,14 @@ _BLOCKS = {
     "ul",
 }
 _PARAGRAPHS = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "table", "blockquote", "pre"}
-_HIDING_STYLE = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|mso-hide\s*:\s*all"
-    r"|opacity\s*:\s*0?\.?0*\s*(?:;|$|!)|font-size\s*:\s*(?:0*\.\d+|[01](?:\.\d*)?)\s*(?:px|pt|em|rem|%)?\s*(?:;|$|!)"
-    r"|(?:max-)?(?:height|width)\s*:\s*0(?:px|pt|em|%)?\s*(?:;|$|!)"
-    r"|(?:text-indent|left|top|right|margin-left|margin-top)\s*:\s*-\d{3,}|clip\s*:\s*rect|color\s*:\s*transparent",
-    re.I,
+_LENGTH = re.compile(r"([+-]?(?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}))(px|pt|em|rem|%)?")
+# About how many pixels one of a unit is; a share counts of the text's size, or of a column of 1000.
+_PIXELS = {"": 1.0, "px": 1.0, "pt": 4 / 3, "em": 16.0, "rem": 16.0}
+_SMALLEST_TEXT_PIXELS = 2.5
+_OFF_SCREEN_PIXELS = -100.0
+_TIGHTEST_LETTERS_PIXELS = -5.0
+_NO_COLOUR = re.compile(
+    r"transparent|#[0-9a-f]{3}0|#[0-9a-f]{6}00|(?:rgba|hsla)\((?:[^,()]*,){3}0?\.?0*%?\)|[a-z]+\([^()]*/0?\.?0*%?\)"
 )
 _COLOUR = re.compile(r"(?<![-\w])color\s*:\s*([^;!]+)", re.I)
 _BACKGROUND = re.compile(r"background(?:-color)?\s*:\s*([^;!]+)", re.I)
@@ -501,7 +503,7 @@ def _hides(attributes: dict[str, str]) -> bool:
     if "hidden" in attributes:
         return True
     style = attributes.get("style", "")
-    if _HIDING_STYLE.search(style):
+    if any(_is_hiding(name, value) for name, value in _declarations(style)):
         return True
     colour_match = _COLOUR.search(style)
     colour = colour_match.group(1) if colour_match else attributes.get("color", "")
@@ -509,6 +511,44 @@ def _hides(attributes: dict[str, str]) -> bool:
     background = background_match.group(1) if background_match else attributes.get("bgcolor", "")
     colour, background = ("".join(value.split()).lower() for value in (colour, background))
     return bool(colour) and (colour == background or (not background and colour in _WHITE))
+
+
+def _declarations(style: str) -> Iterator[tuple[str, str]]:
+    for declaration in style[:10_000].split(";"):
+        name, _colon, value = declaration.partition(":")
+        yield name.strip().lower(), value.strip()
+
+
+def _is_hiding(name: str, value: str) -> bool:
+    value = value.lower().replace("!important", "").strip()
+    match name:
+        case "display":
+            return value == "none"
+        case "visibility":
+            return value in ("hidden", "collapse")
+        case "mso-hide":
+            return value == "all"
+        case "clip":
+            return value.startswith("rect")
+        case "color":
+            return _NO_COLOUR.fullmatch("".join(value.split())) is not None
+        case "font-size":
+            return any(pixels < _SMALLEST_TEXT_PIXELS for pixels in _pixels(value, share=0.16))
+        case "opacity" | "height" | "width" | "max-height" | "max-width":
+            return any(pixels == 0 for pixels in _pixels(value, share=10.0))
+        case "text-indent" | "left" | "top" | "right" | "margin" | "margin-left" | "margin-top":
+            return any(pixels <= _OFF_SCREEN_PIXELS for pixels in _pixels(value, share=10.0))
+        case "letter-spacing":
+            return any(pixels <= _TIGHTEST_LETTERS_PIXELS for pixels in _pixels(value, share=0.16))
+    return False
+
+
+def _pixels(value: str, *, share: float) -> Iterator[float]:
+    for part in value.split():
+        length = _LENGTH.fullmatch(part)
+        if length is not None:
+            number, unit = length.groups()
+            yield float(number) * (share if unit == "%" else _PIXELS[unit or ""])
 
 
 def _as_text_only(html: str, note: str) -> str:
@@ -553,10 +593,8 @@ def _kept_attribute(tag: str, attribute: str, value: str) -> str | None:
 
 def _kept_style(style: str) -> str | None:
     kept = []
-    for declaration in style[:10_000].split(";"):
-        name, _colon, value = declaration.partition(":")
-        name, value = name.strip().lower(), value.strip()
-        if name in _STYLE_PROPERTIES and _STYLE_VALUE.fullmatch(value):
+    for name, value in _declarations(style):
+        if name in _STYLE_PROPERTIES and _STYLE_VALUE.fullmatch(value) and not _is_hiding(name, value):
             kept.append(f"{name}: {value}")
     return "; ".join(kept) or None
 

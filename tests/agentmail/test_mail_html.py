@@ -119,8 +119,28 @@ def test_link_keeps_its_text_and_loses_its_target():
     assert clean('<a href="https://bank.example">Pay here</a>') == "<a>Pay here</a>"
 
 
-def test_text_that_the_style_hides_is_shown():
-    assert "secret" in clean('<div style="display:none">secret</div>')
+@pytest.mark.parametrize(
+    "style",
+    [
+        "display:none",
+        "font-size:0",
+        "font-size: 1px",
+        "font-size:0.1em",
+        "text-indent:-9999px",
+        "text-indent:-99em",
+        "margin:0 0 0 -500px",
+        "margin-left:-100%",
+        "height:0",
+        "max-width: 0px",
+        "letter-spacing:-1em",
+        "color:transparent",
+        "color: rgba(10, 20, 30, 0)",
+        "color:#00000000",
+    ],
+)
+def test_text_that_the_style_hides_is_shown(style):
+    assert clean(f'<div style="{style}">secret</div>') == "<div>secret</div>"
+    assert hidden_text(f'<div style="{style}">secret</div>') == ["secret"]
 
 
 def test_html_above_the_limit_becomes_text_with_a_note():
@@ -223,6 +243,12 @@ def test_hidden_text_is_found(hidden):
         '<td style="background-color:#000;color:#fff">plain</td>',
         "<!--[if mso]><table><![endif]-->",
         '<p style="opacity:0.9;max-width:600px">plain</p>',
+        '<p style="background-color:transparent;border-color:transparent">plain</p>',
+        '<p style="font-size:1em">plain</p>',
+        '<p style="font-size:0.9rem;line-height:0">plain</p>',
+        '<p style="font-size:1.5em;border-width:0;min-width:0">plain</p>',
+        '<p style="color:#000;letter-spacing:-1px;margin-left:-15px">plain</p>',
+        '<p style="color:rgb(0,0,0)">plain</p>',
     ],
 )
 def test_visible_text_is_not_listed_as_hidden(visible):
