@@ -386,13 +386,15 @@ class NylasClient:
                     raise
                 params = params | {"limit": str(max(1, limit // 8))}
                 continue
-            page, cursor = self._objects(path, content, parse)
+            page, cursor, is_empty = self._objects(path, content, parse)
             yield from page
-            if not page or not cursor or cursor in seen:
+            if is_empty or not cursor or cursor in seen:
                 return
             seen.add(cursor)
 
-    def _objects(self, path: str, content: Any, parse: Callable[[dict[str, Any]], T]) -> tuple[list[T], str]:
+    def _objects(
+        self, path: str, content: Any, parse: Callable[[dict[str, Any]], T]
+    ) -> tuple[list[T], str, bool]:
         try:
             objects, cursor = parsing.items(content)
         except ValueError as error:
@@ -404,7 +406,7 @@ class NylasClient:
             except ValueError as error:
                 # One broken object must not hide the others.
                 log.warning("skipped an object of %s: %s", path, error)
-        return parsed, cursor
+        return parsed, cursor, not objects
 
     def _one(
         self,

@@ -61,6 +61,13 @@ def test_list_ends_at_a_repeated_cursor(serve, client_of):
     assert len(server.requests) == 2
 
 
+def test_page_of_objects_that_cannot_be_read_does_not_end_the_list(serve, client_of):
+    broken = {"data": [{"no": "id"}], "next_cursor": "c1"}
+    server = serve(answering((200, broken), (200, page("d2"))))
+
+    assert [draft.id for draft in client_of(server).list_drafts("g1")] == ["d2"]
+
+
 def test_list_ends_at_an_empty_page_with_a_cursor(serve, client_of):
     server = serve(answering((200, page("d1", cursor="c1")), (200, page(cursor="c2"))))
 
