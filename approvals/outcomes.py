@@ -276,7 +276,10 @@ def _note_message(mailbox: Mailbox, provider_message_id: str, thread_id: str, cl
     try:
         snapshot = client.get_message(mailbox.grant_id, provider_message_id)
     except NotFound:
+        # Gone again, or announced before it can be read: its thread tells.
         _note_deletion(mailbox, provider_message_id, client)
+        if thread_id:
+            intake.check_thread(mailbox, thread_id, client)
         return
     except ProviderError:
         # Known to exist and not read in full: until it is, nothing of its thread can be decided.

@@ -282,6 +282,20 @@ def test_h48_unknown_send_keeps_the_others_of_its_thread_waiting(
     assert sandbox.sends() == []
 
 
+def test_message_that_is_announced_before_it_can_be_read_makes_the_draft_stale(
+    pending: Draft, customer_writes: Callable[..., Any], sandbox: Any, notifications: Notifications
+) -> None:
+    notifications.deliver_new()
+    customer_writes(thread_id=pending.thread_id, body="One more thing.")
+    error = {"request_id": "r", "error": {"type": "not_found_error", "message": "not yet"}}
+    sandbox.post("faults", route="get_message", action="reply", options={"status": 404, "body": error})
+
+    notifications.deliver_new("message.created")
+
+    pending.refresh_from_db()
+    assert (pending.state, pending.stale_reason) == ("stale", "new_inbound")
+
+
 def test_h49_truncated_message_is_fetched_and_makes_the_draft_stale(
     pending: Draft, customer_writes: Callable[..., Any], notifications: Notifications, sandbox: Any
 ) -> None:
