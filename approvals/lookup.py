@@ -123,14 +123,12 @@ def _in_events(send: Send, client: NylasClient) -> Answer:
         reported = str(event.payload["data"]["object"]["message"].get("id", ""))
         return Answer("events", _("A delivery report carries the token of this send."), reported)
     # A copy that was announced and could not be read, because the provider stores it later or hides it.
-    event = told.filter(
-        type__startswith="message.created", payload__data__object__metadata__key1=send.token
-    ).first()
-    if event is not None:
-        announced = str(event.payload["data"]["object"].get("id", ""))
-        return Answer(
-            "events", _("A notification announced a message with the token of this send."), announced
-        )
+    copies = told.filter(type__startswith="message.created", payload__data__object__metadata__key1=send.token)
+    for event in copies:
+        announced = event.payload["data"]["object"]
+        if announced.get("object") != "draft":
+            said = _("A notification announced a message with the token of this send.")
+            return Answer("events", said, str(announced.get("id", "")))
     failed = told.filter(type="message.send_failed").filter(_about(send)).first()
     if failed is not None:
         # Shown to the person who decides, and no more: absence is never proven (send-safety section 6).

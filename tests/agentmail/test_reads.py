@@ -137,6 +137,16 @@ def test_message_without_the_metadata_asked_for_is_left_out(serve, client_of):
     assert [message.id for message in found] == ["m3"]
 
 
+def test_draft_among_messages_is_no_message(serve, client_of):
+    drafted = {"id": "d1", "object": "draft", "metadata": {"key1": "token"}}
+    sent = {"id": "m1", "object": "message", "metadata": {"key1": "token"}}
+    client = client_of(serve(answering((200, {"data": [drafted, sent]}), (200, {"data": drafted}))))
+
+    assert [message.id for message in client.list_messages("g1", metadata_pair="key1:token")] == ["m1"]
+    with pytest.raises(NotFound):
+        client.get_message("g1", "d1")
+
+
 def test_draft_with_odd_fields_is_read(serve, client_of):
     data = {
         "id": 12,

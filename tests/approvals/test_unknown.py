@@ -112,6 +112,18 @@ def test_mail_is_found_by_the_notice_of_a_copy_that_cannot_be_read(
     assert (send.evidence["source"], send.provider_message_id) == ("events", line["message_id"])
 
 
+def test_notice_of_a_draft_with_the_token_is_no_evidence(
+    taken: Callable[..., Send], notifications: Notifications, sandbox: Any
+) -> None:
+    send = taken("hide_sent_copy")
+    (line,) = sandbox.sends()
+    envelope = created(send, line)
+    envelope["data"]["object"]["object"] = "draft"
+    notifications.deliver(envelope)
+
+    assert not lookup.look_up(send.pk)
+
+
 def test_failure_of_queued_mail_is_shown_beside_the_unknown_and_does_not_end_it(
     agent_writes: Callable[..., Draft], alice: User, sandbox: Any, notifications: Notifications
 ) -> None:
