@@ -144,4 +144,4 @@ def evaluation(box, provider_message_id, **fields):
 
 def seen(of):
     of.refresh_from_db()
-    return drafts.Seen(of.current_revision.number, of.current_revision.content_sha256, of.thread_fingerprint)
+    return drafts.seen_of(of)
