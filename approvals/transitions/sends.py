@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from agentmail.types import ReplyClass, SendReply
-from approvals import gates, judgements, people
+from approvals import contacts, gates, judgements, people
 from approvals.content import idempotency_key, send_token
 from approvals.freshness import Look, staleness
 from approvals.gates import Consequence, Verdict
@@ -514,6 +514,7 @@ def _accept(
         resend_by=None,
         next_outcome_poll_at=now + timedelta(seconds=OUTCOME_POLL_SECONDS),
     )
+    contacts.note(send.mailbox_id, send.decision.revision.recipients(), at=now)
     _record(
         action,
         send,
