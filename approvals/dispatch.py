@@ -150,7 +150,14 @@ def _dispatch_locked(send: Send, lock: locks.HeldLock) -> Result:
             sends.defer(send.pk, trouble, seconds=PROVIDER_SILENT_SECONDS)
             return Result.DEFERRED
     reach("C4")
-    claimed = sends.claim(send.pk, look=look, trouble=trouble, worker=worker_name())  # C5
+    claimed = sends.claim(  # C5
+        send.pk,
+        decision_id=send.decision_id,
+        transport=send.mailbox.transport,
+        look=look,
+        trouble=trouble,
+        worker=worker_name(),
+    )
     if claimed is None:
         return Result.NOTHING
     if isinstance(claimed, sends.Refusal):

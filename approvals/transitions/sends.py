@@ -13,9 +13,10 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
+from agentmail.models import Transport
 from agentmail.types import ReplyClass, SendReply
 from approvals import gates, people
-from approvals.content import idempotency_key, send_token
+from approvals.content import content_of_revision, idempotency_key, send_token
 from approvals.freshness import Look, staleness
 from approvals.gates import Consequence, Verdict
 from approvals.models import Attempt, Decision, Draft, Send, StaleReason, VoidReason
@@ -94,11 +95,15 @@ def queue(
     return send
 
 
-def claim(send_id: int, *, look: Look | None, trouble: str, worker: str) -> Claim | Refusal | None:
+def claim(
+    send_id: int, *, decision_id: int, transport: str, look: Look | None, trouble: str, worker: str
+) -> Claim | Refusal | None:
     """C5: ask every gate and, if all pass, commit the attempt that allows one POST.
 
-    None when there is nothing to claim. A refusal has been written when this returns. A send in `unknown` is
-    claimed only when a named person authorised a resend, and then goes back to `unknown` on any refusal.
+    `decision_id` and `transport` are those that the worker prepared its request for. None when there is nothing to
+    claim, or when the send goes by another approval or another transport by now: whoever prepares it anew may claim
+    it. A refusal has been written when this returns. A send in `unknown` is claimed only when a named person
+    authorised a resend, and then goes back to `unknown` on any refusal.
     """
     with transaction.atomic():
         if connection.vendor == "postgresql":
@@ -112,6 +117,10 @@ def claim(send_id: int, *, look: Look | None, trouble: str, worker: str) -> Clai
         is_resend = send.state == SendState.UNKNOWN and send.resend_at is not None
         is_due = send.state == SendState.QUEUED and not send.held and send.next_attempt_at <= now
         if not (is_resend or is_due):
+            return None
+        if send.decision_id != decision_id or send.mailbox.transport != transport:
+            return None
+        if _waits_for_its_wording(send, look):
             return None
         revision = send.decision.revision
         facts = gates.facts_about(
@@ -155,6 +164,14 @@ def claim(send_id: int, *, look: Look | None, trouble: str, worker: str) -> Clai
             data={"attempt": attempt.number, "worker": worker, "transport": attempt.transport},
         )
     return Claim(attempt, send)
+
+
+def _waits_for_its_wording(send: Send, look: Look | None) -> bool:
+    """Whether the draft that would be sent itself says what the agent wrote, and not yet what was approved."""
+    if send.mailbox.transport != Transport.PROVIDER_DRAFT or look is None or look.draft is None:
+        return False
+    approved = content_of_revision(send.decision.revision)
+    return look.upstream_sha256 == send.draft.upstream_sha256 != approved.upstream_sha256
 
 
 def not_started(attempt_id: int, detail: str, *, held: str = "") -> None:
