@@ -194,19 +194,26 @@ def record_reply(attempt_id: int, reply: SendReply) -> None:
     """C9: write what the reply to an attempt proves. A second call for a finished attempt changes nothing.
 
     Once a send was ambiguous nothing but an acceptance moves it here (send-safety I4). An acceptance that comes after
-    a person ended or repeated the attempt counts as evidence found late.
+    a person ended or repeated the attempt counts as evidence found late, and one of another mail than the known one
+    as a second copy.
     """
-    if not _record_in_time(attempt_id, reply) and reply.reply_class is ReplyClass.ACCEPTED and reply.message:
-        attempt = Attempt.objects.select_related("send").get(pk=attempt_id)
-        if attempt.state in (AttemptState.OVERRIDDEN, AttemptState.CLOSED):
-            is_news = found(
-                attempt.send_id,
-                source="late_reply",
-                provider_message_id=reply.message.id,
-                provider_thread_id=reply.message.thread_id,
-            )
-            if not is_news and attempt.send.provider_message_id not in ("", reply.message.id):
-                note_second_copy(attempt.send_id, reply.message.id)
+    if (
+        _record_in_time(attempt_id, reply)
+        or reply.reply_class is not ReplyClass.ACCEPTED
+        or not reply.message
+    ):
+        return
+    attempt = Attempt.objects.get(pk=attempt_id)
+    if attempt.state in (AttemptState.OVERRIDDEN, AttemptState.CLOSED):
+        found(
+            attempt.send_id,
+            source="late_reply",
+            provider_message_id=reply.message.id,
+            provider_thread_id=reply.message.thread_id,
+        )
+    known = Send.objects.values_list("provider_message_id", flat=True).get(pk=attempt.send_id)
+    if known not in ("", reply.message.id):
+        note_second_copy(attempt.send_id, reply.message.id)
 
 
 def _record_in_time(attempt_id: int, reply: SendReply) -> bool:

@@ -12,6 +12,7 @@ SWITCH_LOAD = "tests/approvals/test_switch_load.py"
 CONSTRAINTS = "tests/approvals/test_constraints.py"
 CLAIM = "tests/approvals/test_claim.py"
 PREPARED = "tests/approvals/test_prepared.py"
+LATE = "tests/approvals/test_late_evidence.py"
 CRASHES = "tests/approvals/test_crash_points.py"
 SWITCH = "tests/policies/test_switch.py"
 
@@ -226,6 +227,15 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             "    if look is None or look.age_seconds() > settings.APPROVAL_FRESHNESS_SECONDS:",
             "    if look is None:",
+        ),
+    ),
+    _mutant(
+        "what became known since the claim is asked for before the POST",
+        DISPATCH,
+        f"{LATE}::test_resend_is_not_posted_once_the_first_copy_is_known",
+        (
+            "    if not Attempt.objects.filter(pk=attempt.pk, state=AttemptState.DISPATCHED).exists():",
+            "    if False:",
         ),
     ),
     _mutant(
