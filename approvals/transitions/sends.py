@@ -380,10 +380,19 @@ def resume(send_id: int, *, person: User) -> bool:
 
 
 def hold_queued(scope_filter: Mapping[str, Any], result: str) -> int:
-    """Hold every queued send of a scope, inside the transaction that engages its switch; how many."""
-    return Send.objects.filter(state=SendState.QUEUED, held="", **scope_filter).update(
+    """Hold every queued send of a scope, inside the transaction that engages its switch; how many.
+
+    The permissions to resend that were given in it and not used yet end too: a release must not use them.
+    """
+    held = Send.objects.filter(state=SendState.QUEUED, held="", **scope_filter).update(
         held=result, held_at=database_now()
     )
+    authorised = Send.objects.select_for_update(of=("self",)).filter(
+        state=SendState.UNKNOWN, resend_at__isnull=False, **scope_filter
+    )
+    for send in list(authorised.select_related("draft", "decision__revision").order_by("pk")):
+        _end_resend(send, _("Sending was stopped."), outcome=result)
+    return held
 
 
 def close(send_id: int, *, person: User, as_sent: bool, reason: str) -> Send:
@@ -400,8 +409,12 @@ def close(send_id: int, *, person: User, as_sent: bool, reason: str) -> Send:
 
 
 def authorise_resend(send_id: int, *, person: User, reason: str) -> Send:
-    """Allow one more POST for an unknown send, with the same key, once every gate has passed again."""
+    """Allow one more POST for an unknown send, with the same key, once every gate has passed again.
+
+    Raises SendRefused while sending is stopped: the permission would outlive the stop.
+    """
     with transaction.atomic():
+        _refuse_while_stopped(send_id)
         send = _unknown_for(send_id, person)
         now = database_now()
         Send.objects.filter(pk=send.pk, state=SendState.UNKNOWN).update(
@@ -767,6 +780,14 @@ def _locked(attempt_id: int) -> tuple[Attempt, Send, datetime]:
     send = lock_send(Attempt.objects.values_list("send_id", flat=True).get(pk=attempt_id))
     attempt = Attempt.objects.select_for_update(of=("self",)).get(pk=attempt_id)
     return attempt, send, database_now()
+
+
+def _refuse_while_stopped(send_id: int) -> None:
+    """Share-lock the switch, before all other rows, so that a stop comes before or after what is allowed here."""
+    mailbox_id = Send.objects.values_list("mailbox_id", flat=True).get(pk=send_id)
+    reading = switch.read([switch.GLOBAL, switch.mailbox_scope(mailbox_id)], lock=True)
+    if not reading.is_open:
+        raise SendRefused(reading.sentence)
 
 
 def _unknown_for(send_id: int, person: User) -> Send:
