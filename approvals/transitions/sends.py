@@ -109,9 +109,7 @@ def claim(
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL synchronous_commit TO ON")
-        # Before all other rows, as in an approval: a stop holds its row while it holds back the sends.
-        mailbox_id = Send.objects.values_list("mailbox_id", flat=True).get(pk=send_id)
-        switch.read([switch.GLOBAL, switch.mailbox_scope(mailbox_id)], lock=True)
+        _switch_of(send_id)
         send = lock_send(send_id)
         now = database_now()
         is_resend = send.state == SendState.UNKNOWN and send.resend_at is not None
@@ -363,12 +361,16 @@ def run_out(send_id: int) -> bool:
 
 
 def resume(send_id: int, *, person: User) -> bool:
-    """Let a held send ask its gates again; whether it was held. Needs the right to resume on its mailbox."""
+    """Let a held send ask its gates again; whether it does. Needs the right to resume on its mailbox.
+
+    While sending is stopped it stays held, or the end of the stop would let it out by itself.
+    """
     with transaction.atomic():
+        is_open = _switch_of(send_id).is_open
         send = lock_send(send_id)
         if not people.is_still_allowed(person.pk, people.Right.RESUME, send.mailbox_id):
             raise SendRefused(_("You may not resume sends of this mailbox."))
-        if send.state != SendState.QUEUED or not send.held:
+        if send.state != SendState.QUEUED or not send.held or not is_open:
             return False
         now = database_now()
         held = send.held
@@ -414,8 +416,10 @@ def authorise_resend(send_id: int, *, person: User, reason: str) -> Send:
     Raises SendRefused while sending is stopped: the permission would outlive the stop.
     """
     with transaction.atomic():
-        _refuse_while_stopped(send_id)
+        reading = _switch_of(send_id)
         send = _unknown_for(send_id, person)
+        if not reading.is_open:
+            raise SendRefused(reading.sentence)
         now = database_now()
         Send.objects.filter(pk=send.pk, state=SendState.UNKNOWN).update(
             resend_by=person, resend_at=now, resend_reason=reason, waiting_for=""
@@ -782,12 +786,10 @@ def _locked(attempt_id: int) -> tuple[Attempt, Send, datetime]:
     return attempt, send, database_now()
 
 
-def _refuse_while_stopped(send_id: int) -> None:
-    """Share-lock the switch, before all other rows, so that a stop comes before or after what is allowed here."""
+def _switch_of(send_id: int) -> switch.Reading:
+    """Read and share-lock the switch of a send, before all other rows: a stop holds its row while it holds sends."""
     mailbox_id = Send.objects.values_list("mailbox_id", flat=True).get(pk=send_id)
-    reading = switch.read([switch.GLOBAL, switch.mailbox_scope(mailbox_id)], lock=True)
-    if not reading.is_open:
-        raise SendRefused(reading.sentence)
+    return switch.read([switch.GLOBAL, switch.mailbox_scope(mailbox_id)], lock=True)
 
 
 def _unknown_for(send_id: int, person: User) -> Send:

@@ -14,7 +14,7 @@ from approvals import dispatch, sweeps, switchboard
 from approvals.models import Draft, Send
 from approvals.transitions import sends
 from approvals.transitions.sends import SendRefused
-from tests.approvals.conftest import actions, sent
+from tests.approvals.conftest import actions, approve, retry, sent
 
 
 @pytest.fixture
@@ -72,3 +72,16 @@ def test_no_resend_is_authorised_while_sending_is_stopped(
 
     unknown.refresh_from_db()
     assert unknown.resend_at is None
+
+
+def test_held_mail_cannot_be_resumed_while_its_mailbox_is_stopped(
+    pending: Draft, alice: User, olga: User, mailbox: Mailbox
+) -> None:
+    send = approve(pending, alice)
+    switchboard.stop(mailbox.scope, person=olga, reason="Something is wrong.")
+
+    assert switchboard.resume_held([send.pk], person=olga) == 0
+
+    switchboard.release(mailbox.scope, person=olga, reason="Fine again.")
+    assert retry(send) == "nothing"
+    assert send.held == "blocked_kill_switch"
