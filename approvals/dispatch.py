@@ -31,7 +31,7 @@ from agentmail.exceptions import (
 from agentmail.failpoints import reach
 from agentmail.models import Transport
 from agentmail.types import MessageSnapshot, ReplyClass, SendReply
-from approvals import content, evaluations, freshness, instance, intake, mailboxes, pace
+from approvals import content, evaluations, freshness, instance, intake, mailboxes, pace, switchboard
 from approvals.content import Content, content_of_revision, frozen_payload
 from approvals.freshness import Look
 from approvals.gates import Consequence
@@ -192,11 +192,10 @@ def _post(
     elif reply.reply_class is ReplyClass.BLOCKED:
         evaluations.explain(attempt.pk)
     elif reply.reply_class is ReplyClass.PAYLOAD_MISMATCH:
-        switch.engage(
+        switchboard.stop_as(
+            SYSTEM,
             send.mailbox.scope,
-            actor=SYSTEM,
             reason=_("The provider holds another payload under the key of a send: a defect, or tampering."),
-            wait_seconds=settings.SWITCH_DRAIN_SECONDS,
         )
     return Result.POSTED
 

@@ -85,3 +85,17 @@ def test_held_mail_cannot_be_resumed_while_its_mailbox_is_stopped(
     switchboard.release(mailbox.scope, person=olga, reason="Fine again.")
     assert retry(send) == "nothing"
     assert send.held == "blocked_kill_switch"
+
+
+def test_stop_that_the_desk_makes_itself_holds_what_waits(
+    agent_writes: Callable[..., Draft], alice: User, olga: User, mailbox: Mailbox, sandbox: Any
+) -> None:
+    waiting = approve(agent_writes(), alice)
+    mismatch = {"request_id": "1", "error": {"type": "api.invalid_idempotent_request", "message": "Other"}}
+    sandbox.post("faults", route="send_message", action="reply", options={"status": 409, "body": mismatch})
+    assert sent(agent_writes(), alice).state == "unknown"
+
+    switchboard.release(mailbox.scope, person=olga, reason="Looked into it.")
+
+    assert retry(waiting) == "nothing"
+    assert waiting.held == "blocked_kill_switch"
