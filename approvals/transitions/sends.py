@@ -178,6 +178,7 @@ def not_started(attempt_id: int, detail: str, *, held: str = "") -> None:
     The send is queued again (held when a person must resume it), or unknown when it was ambiguous before.
     """
     with transaction.atomic():
+        _switch_of(Attempt.objects.values_list("send_id", flat=True).get(pk=attempt_id))
         attempt, send, now = _locked(attempt_id)
         if attempt.state != AttemptState.DISPATCHED or send.state != SendState.DISPATCHED:
             return
@@ -216,6 +217,7 @@ def record_reply(attempt_id: int, reply: SendReply) -> None:
 
 def _record_in_time(attempt_id: int, reply: SendReply) -> bool:
     with transaction.atomic():
+        _switch_of(Attempt.objects.values_list("send_id", flat=True).get(pk=attempt_id))
         attempt, send, now = _locked(attempt_id)
         if attempt.state not in LIVE_ATTEMPT_STATES or send.state not in (
             SendState.DISPATCHED,
@@ -708,6 +710,10 @@ def _back_in_queue(
             resend_by=None,
         )
         return
+    # A stop holds what is queued, and this was not queued when it came; its end must not let it out either.
+    reading = switch.read([switch.GLOBAL, send.mailbox.scope])
+    if not (held or reading.is_open):
+        held, waiting_for = "blocked_kill_switch", reading.sentence
     move_send(
         send,
         SendState.QUEUED,

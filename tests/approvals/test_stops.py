@@ -15,6 +15,7 @@ from approvals.models import Draft, Send
 from approvals.transitions import sends
 from approvals.transitions.sends import SendRefused
 from tests.approvals.conftest import actions, approve, retry, sent
+from tests.campaign import processes
 
 
 @pytest.fixture
@@ -99,3 +100,23 @@ def test_stop_that_the_desk_makes_itself_holds_what_waits(
 
     assert retry(waiting) == "nothing"
     assert waiting.held == "blocked_kill_switch"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_mail_that_the_provider_sends_back_during_a_stop_is_held_too(
+    pending: Draft, alice: User, olga: User, mailbox: Mailbox, sandbox: Any, settings: Any
+) -> None:
+    settings.SWITCH_DRAIN_SECONDS = 0.2
+    sandbox.post("faults", route="send_message", action="reply", options={"status": 429, "body": {}})
+    send = approve(pending, alice)
+    child = processes.start(lambda: bool(dispatch.dispatch(send.pk)) and 0, failpoint="C8:1:stop")
+    child.wait_until_stopped()
+
+    switchboard.stop(mailbox.scope, person=alice, reason="Something is wrong.")
+    child.go_on()
+    assert child.wait() == 0
+    switchboard.release(mailbox.scope, person=olga, reason="Fine again.")
+
+    assert retry(send) == "nothing"
+    assert (send.state, send.held) == ("queued", "blocked_kill_switch")
+    assert len(sandbox.get("arrivals")["arrivals"]) == 1
