@@ -35,7 +35,8 @@ class Verdict:
     """One gate's answer; `result` is a code of the contract when it refused, `sentence` is for people.
 
     An open verdict with `asks` is a question which the approval of a person answers who was shown it; `result` is
-    what it becomes when nobody does. `rules` names the policy rows that decided, as "kind:id:version".
+    what it becomes when nobody does. `rules` names the policy rows that decided, as "kind:id:version". `parts` are the
+    answers to what was asked one by one, such as each recipient, as pairs of name and answer.
     """
 
     gate: str
@@ -45,6 +46,7 @@ class Verdict:
     consequence: Consequence | None = None
     asks: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
+    parts: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, str]:
         return {
