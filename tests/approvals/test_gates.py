@@ -22,7 +22,7 @@ from audit.models import Entry
 from audit.record import SYSTEM
 from policies import switch
 from policies.models import Switch
-from tests.approvals.conftest import actions, approve, person, retry, seen, sent
+from tests.approvals.conftest import actions, approve, claim_of, person, retry, seen, sent
 
 
 def test_gates_are_asked_in_this_order() -> None:
@@ -232,7 +232,7 @@ def test_switch_that_is_engaged_between_claim_and_post_lets_nothing_out(
     send = approve(pending, alice)
     draft = Draft.objects.select_related("mailbox").get(pk=pending.pk)
     look = freshness.look(draft, configured_client(), verify_attachments=True)
-    claim = sends.claim(send.pk, look=look, trouble="", worker="test")
+    claim = claim_of(send, look)
     assert isinstance(claim, sends.Claim)
 
     sends.not_started(claim.attempt.pk, "Sending is stopped.", held="blocked_kill_switch")

@@ -17,7 +17,7 @@ from approvals.models import Attempt, Draft, FollowUp, Send
 from approvals.transitions import sends
 from audit.clock import database_now
 from policies import switch
-from tests.approvals.conftest import age, approve, retry, sent
+from tests.approvals.conftest import age, approve, claim_of, retry, sent
 
 
 def api_error(error_type: str) -> dict[str, Any]:
@@ -255,7 +255,7 @@ def claimed(send: Send) -> Attempt:
     Send.objects.filter(pk=send.pk).update(next_attempt_at=send.queued_at)
     draft = Draft.objects.select_related("mailbox").get(pk=send.draft_id)
     look = freshness.look(draft, configured_client(), verify_attachments=True)
-    claim = sends.claim(send.pk, look=look, trouble="", worker="test")
+    claim = claim_of(send, look)
     assert isinstance(claim, sends.Claim)
     return claim.attempt
 
