@@ -90,7 +90,8 @@ def set_mode(mailbox_id: int, *, to: str, actor: Actor, reason: str) -> ModeChan
             return None
         _check_channel(mailbox, to, "")
         change = _write(mailbox, to, actor=actor, reason=reason)
-    return_undecided(mailbox_id)
+        # In a transaction of its own: drafts are locked before anything is recorded, never after.
+        transaction.on_commit(lambda: return_undecided(mailbox_id))
     return change
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
 
 from agentmail.models import Mailbox
-from approvals import decisions, dispatch, oversight
+from approvals import decisions, dispatch, mailboxes, oversight
 from approvals.models import Draft, ModeChange, Role
 from approvals.transitions.drafts import GateRefused
 from audit.models import Entry
@@ -234,3 +236,41 @@ def test_each_mailbox_has_its_own_mode(mailbox: Mailbox, olga: User, sandbox: An
 @pytest.mark.row("004-34", "003-37")
 def test_a_mailbox_begins_gated_send(mailbox: Mailbox) -> None:
     assert mailbox.mode == "gated_send"
+
+
+@pytest.mark.row("004-02")
+@pytest.mark.parametrize("mode", ["read_only", "gated_all", "gated_send", "autonomous"])
+def test_a_mailbox_is_connected_in_each_mode(
+    sandbox: Any, connected_settings: Any, db: None, mode: str
+) -> None:
+    grant = sandbox.post("grants", email="sales@harbour.example", name="Sales")["grant"]
+
+    call_command("connect_mailbox", grant=grant["id"], mode=mode, stdout=StringIO())
+
+    assert Mailbox.objects.get().mode == mode
+
+
+@pytest.mark.row("K9")
+def test_a_mailbox_cannot_be_connected_as_monitored_before_it_has_a_channel(
+    sandbox: Any, connected_settings: Any, db: None
+) -> None:
+    grant = sandbox.post("grants", email="sales@harbour.example", name="Sales")["grant"]
+
+    with pytest.raises(CommandError, match=r"--mode: .* no notification channel"):
+        call_command("connect_mailbox", grant=grant["id"], mode="monitored", stdout=StringIO())
+
+    assert not Mailbox.objects.exists()
+
+
+@pytest.mark.row("004-02")
+def test_the_command_changes_the_mode_of_a_connected_mailbox_and_that_is_recorded(mailbox: Mailbox) -> None:
+    call_command("connect_mailbox", grant=mailbox.grant_id, mode="read_only", stdout=StringIO())
+
+    mailbox.refresh_from_db()
+    assert mailbox.mode == "read_only"
+    assert Entry.objects.get(action="approvals.mode.changed").actor_name == "connect_mailbox"
+
+
+def test_an_unknown_mode_is_named(mailbox: Mailbox) -> None:
+    with pytest.raises(mailboxes.MailboxRefused, match="read_only, gated_all, gated_send"):
+        mailboxes.change(mailbox.pk, actor=SYSTEM, mode="root")

@@ -160,7 +160,7 @@ def test_monitored_without_a_channel_asks_why_and_then_carries_a_warning(carol, 
     assert "no notification channel" in page.text()
     assert changed(carol, support, "monitored", unnotified_reason="We read along.")
     for shown in (address(support), f"/mailboxes/{support.public_id}/", "/policies/"):
-        assert "nobody is told" in browser(carol).page(shown).text()
+        assert "nobody is notified" in browser(carol).page(shown).text()
 
 
 @pytest.mark.row("K9")
@@ -168,7 +168,7 @@ def test_monitored_with_a_channel_carries_no_warning(carol, support):
     channels.write(support.pk, version=0, actor=SYSTEM, kind="email", target="team@example.com")
 
     assert changed(carol, support, "monitored")
-    assert "nobody is told" not in browser(carol).page(address(support)).text()
+    assert "nobody is notified" not in browser(carol).page(address(support)).text()
 
 
 @pytest.mark.row("004-12", "004-35", "K19")
