@@ -134,6 +134,8 @@ class Channel(Versioned):
     signature_header = models.CharField(max_length=64, default="X-Countersign-Signature")
     secret_made_at = models.DateTimeField(null=True)
     salt = models.CharField(max_length=64, blank=True, editable=False)
+    # Tries in a row that failed, counted by the deliveries themselves; set to 0 by each that succeeds.
+    failures = models.PositiveIntegerField(default=0, editable=False)
 
     def __str__(self) -> str:
         return f"{self.kind} of mailbox {self.mailbox_id}"

@@ -21,7 +21,7 @@ from approvals.freshness import Look, staleness
 from approvals.gates import Consequence, Verdict
 from approvals.models import Attempt, Decision, Draft, Send, Stage, StaleReason, VoidReason
 from approvals.states import DRAFT_MOVES, LIVE_ATTEMPT_STATES, AttemptState, DraftState, SendState
-from approvals.transitions import follow_ups
+from approvals.transitions import follow_ups, notifications
 from approvals.transitions.moves import lock_send, move_attempt, move_draft, move_send, void
 from audit.clock import database_now
 from audit.record import SYSTEM, Actor, record
@@ -577,6 +577,7 @@ def _accept(
         resend_by=None,
         next_outcome_poll_at=now + timedelta(seconds=OUTCOME_POLL_SECONDS),
     )
+    notifications.note_send(send, now=now)
     _record(
         action,
         send,
