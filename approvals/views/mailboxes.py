@@ -16,8 +16,8 @@ from agentmail.client import configured_client
 from agentmail.exceptions import ProviderError, ProviderNotConfigured, Unauthenticated
 from agentmail.models import Mailbox
 from agentmail.types import GrantSnapshot
+from approvals import inbound, people, switchboard
 from approvals import mailboxes as domain
-from approvals import people, switchboard
 from approvals.forms_ledgers import ConnectForm, MailboxForm
 from approvals.ledgers import evaluations_of, mailbox_for, mailbox_rows
 from approvals.people import Right
@@ -155,6 +155,7 @@ def _page(
         "now": timezone.now(),
         "mailbox": found,
         "mode_purpose": PURPOSES[found.mode],
+        "held_inbound": inbound.held_in(found).count(),
         "reading": switch.read([found.scope]),
         "evaluations": evaluations_of(found),
         "may_manage": people.may(person, Right.MANAGE, found.pk),
