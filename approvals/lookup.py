@@ -75,11 +75,13 @@ def after_restore() -> tuple[int, int]:
     client = configured_client()
     asked = found = 0
     rows = Draft.objects.filter(state__in=[*OPEN_DRAFT_STATES, DraftState.APPROVED]).select_related("send")
-    for draft in rows.iterator():
+    # Read to the end first: SQLite refuses to write beside a reading that began before another process wrote.
+    for draft in list(rows):
         asked += 1
-        token = send_token(draft.grant_id, draft.provider_draft_id)
+        send: Send | None = getattr(draft, "send", None)
+        # The provider may have given the draft another id since the token was made.
+        token = send.token if send is not None else send_token(draft.grant_id, draft.provider_draft_id)
         for message in client.list_messages(draft.grant_id, metadata_pair=f"key1:{token}"):
-            send = getattr(draft, "send", None)
             if send is None:
                 drafts.withdraw(draft.pk)
                 found += 1
