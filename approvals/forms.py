@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from html import escape
 from typing import Any
@@ -29,6 +30,7 @@ SUBJECT_CHARACTERS = 998
 BODY_CHARACTERS = 1_000_000
 REASON_CHARACTERS = 2000
 SEARCH_CHARACTERS = 200
+ASKS_CHARACTERS = 20_000
 
 
 class QueueFilterForm(forms.Form):
@@ -107,6 +109,7 @@ class SeenForm(forms.Form):
     content_sha256 = forms.RegexField(r"^[0-9a-f]{64}$", widget=forms.HiddenInput)
     thread_fingerprint = forms.RegexField(r"^[0-9a-f]{64}$|^$", widget=forms.HiddenInput, required=False)
     form_id = forms.UUIDField(widget=forms.HiddenInput)
+    asks = forms.CharField(widget=forms.HiddenInput, max_length=ASKS_CHARACTERS, required=False)
 
 
 class DecisionForm(SeenForm):
@@ -275,8 +278,11 @@ def html_of(text: str) -> str:
     )
 
 
-def seen_initial(draft: Draft, revision: Revision, form_id: object) -> dict[str, Any]:
+def seen_initial(
+    draft: Draft, revision: Revision, form_id: object, *, asks: Iterable[str] = ()
+) -> dict[str, Any]:
     return {
+        "asks": " ".join(sorted(asks)),
         "revision": revision.number,
         "content_sha256": revision.content_sha256,
         "thread_fingerprint": draft.thread_fingerprint,

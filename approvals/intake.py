@@ -27,7 +27,7 @@ from agentmail.exceptions import (
 )
 from agentmail.models import Mailbox, Message, Thread
 from agentmail.types import Address, DraftSnapshot, MessageSnapshot
-from approvals import copies, freshness
+from approvals import arrival, copies, freshness
 from approvals.content import MESSAGE_BYTES, content_of_draft
 from approvals.models import AttachmentBlob, Draft, FollowUp, Origin, Revision
 from approvals.states import OPEN_DRAFT_STATES, DraftState
@@ -90,7 +90,12 @@ def observe(mailbox: Mailbox, snapshot: DraftSnapshot, client: NylasClient) -> D
         # What came between the two readings is covered by the fingerprint, so a person must be able to see it.
         fetch_messages(mailbox, thread.thread.message_ids, client)
     if known is not None:
-        return drafts.revise(known.pk, content=content, thread=thread, incomplete_reason=incomplete_reason)
+        revision = drafts.revise(
+            known.pk, content=content, thread=thread, incomplete_reason=incomplete_reason
+        )
+        if revision is not None:
+            arrival.judge(known.pk)
+        return revision
     origin, linked_from, author = _origin_of(snapshot)
     draft = drafts.arrive(
         mailbox,
@@ -107,6 +112,8 @@ def observe(mailbox: Mailbox, snapshot: DraftSnapshot, client: NylasClient) -> D
     if draft is not None and newer:
         reason = _moved_by(mailbox, [m for m in messages if m.id in newer])
         drafts.mark_stale(draft.pk, freshness.Staleness(reason, tuple(newer)))
+    if draft is not None:
+        arrival.judge(draft.pk)
     return draft
 
 

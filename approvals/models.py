@@ -23,6 +23,7 @@ class Role(models.TextChoices):
     OPERATOR = "operator", _("Operator")
     ADMIN = "admin", _("Admin")
     AUDITOR = "auditor", _("Auditor")
+    LIST_EDITOR = "list_editor", _("List editor")
 
 
 class Membership(models.Model):
@@ -220,6 +221,8 @@ class Decision(models.Model):
     valid_until = models.DateTimeField(null=True)
     reason = models.TextField(blank=True)
     form_id = models.UUIDField(null=True, unique=True)
+    # What the chain asked and this approval answered, see approvals.gates.
+    answers = models.JSONField(default=list)
     voided_at = models.DateTimeField(null=True)
     void_reason = models.CharField(max_length=16, choices=VoidReason, blank=True)
 
@@ -366,6 +369,56 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.send_id} attempt {self.number}"
+
+
+class Stage(models.TextChoices):
+    ARRIVAL = "arrival", _("Arrival")
+    APPROVAL = "approval", _("Approval")
+    CLAIM = "claim", _("Just before sending")
+
+
+class Judgement(models.Model):
+    """One run of the gate chain over one draft, with every gate's verdict. Never changed after it is written.
+
+    `result` is a code of the contract when a gate refused, "pending" while the chain waits for a person, and
+    "passed"; `policy_version` is the number of the last policy change that was in force.
+    """
+
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="judgements")
+    draft = models.ForeignKey(Draft, on_delete=models.PROTECT, related_name="judgements")
+    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="+")
+    stage = models.CharField(max_length=16, choices=Stage)
+    at = models.DateTimeField()
+    policy_version = models.BigIntegerField()
+    result = models.CharField(max_length=32)
+    gate = models.CharField(max_length=16, blank=True)
+    sentence = models.TextField(blank=True)
+    verdicts = models.JSONField(default=list)
+    rules = models.JSONField(default=list)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["mailbox", "-at", "-id"], name="judgement_by_mailbox"),
+            models.Index(fields=["draft", "-id"], name="judgement_by_draft"),
+            models.Index(fields=["-at", "-id"], name="judgement_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.draft_id} {self.stage} {self.result}"
+
+
+class JudgementRule(models.Model):
+    """A policy row that decided in a judgement, so that a rule finds what it did. `rule` is "kind:id"."""
+
+    judgement = models.ForeignKey(Judgement, on_delete=models.CASCADE, related_name="named_rules")
+    rule = models.CharField(max_length=64)
+    version = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        indexes = [models.Index(fields=["rule", "-judgement"], name="judgement_by_rule")]
+
+    def __str__(self) -> str:
+        return f"{self.rule}:{self.version}"
 
 
 class Lookup(models.Model):

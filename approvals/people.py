@@ -25,17 +25,45 @@ class Right(StrEnum):
     RESOLVE = "resolve"  # close or resend an unknown send
     MANAGE = "manage"  # people, grants, mailboxes
     AUDIT = "audit"  # read the whole record, not only one's own actions
+    READ_POLICIES = "read_policies"  # see rules, lists, caps and modes
+    EDIT_LISTS = "edit_lists"  # change lists, and nothing else
+    EDIT_POLICIES = "edit_policies"  # change rules, caps, tiers and the provider's
+    TIGHTEN = "tighten"  # choose a stricter oversight mode
+    LOOSEN = "loosen"  # choose a looser oversight mode
 
 
 ROLE_RIGHTS: Mapping[Role, frozenset[Right]] = {
-    Role.REVIEWER: frozenset({Right.SEE, Right.DECIDE, Right.FOLLOW_UP, Right.STOP}),
+    Role.REVIEWER: frozenset({Right.SEE, Right.DECIDE, Right.FOLLOW_UP, Right.STOP, Right.READ_POLICIES}),
     Role.OPERATOR: frozenset(
-        {Right.SEE, Right.FOLLOW_UP, Right.STOP, Right.RESUME, Right.RESOLVE, Right.AUDIT}
+        {
+            Right.SEE,
+            Right.FOLLOW_UP,
+            Right.STOP,
+            Right.RESUME,
+            Right.RESOLVE,
+            Right.AUDIT,
+            Right.READ_POLICIES,
+            Right.TIGHTEN,
+        }
     ),
     Role.ADMIN: frozenset(
-        {Right.SEE, Right.FOLLOW_UP, Right.STOP, Right.RESUME, Right.RESOLVE, Right.MANAGE, Right.AUDIT}
+        {
+            Right.SEE,
+            Right.FOLLOW_UP,
+            Right.STOP,
+            Right.RESUME,
+            Right.RESOLVE,
+            Right.MANAGE,
+            Right.AUDIT,
+            Right.READ_POLICIES,
+            Right.EDIT_LISTS,
+            Right.EDIT_POLICIES,
+            Right.TIGHTEN,
+            Right.LOOSEN,
+        }
     ),
-    Role.AUDITOR: frozenset({Right.SEE, Right.STOP, Right.AUDIT}),
+    Role.AUDITOR: frozenset({Right.SEE, Right.STOP, Right.AUDIT, Right.READ_POLICIES}),
+    Role.LIST_EDITOR: frozenset({Right.EDIT_LISTS}),
 }
 
 

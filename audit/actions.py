@@ -128,6 +128,10 @@ _ALL = (
         _("Waited for sends under way"),
         _("After the stop, sends already under way were waited for: %(outcome)s."),
     ),
+    # Policies
+    Action("policies.row.created", _("Policy added"), _("%(actor)s added to the policies.")),
+    Action("policies.row.changed", _("Policy changed"), _("%(actor)s changed the policies.")),
+    Action("policies.row.removed", _("Policy removed"), _("%(actor)s removed something from the policies.")),
     # Mailboxes and events
     Action("agentmail.mailbox.connected", _("Mailbox connected"), _("%(actor)s connected the mailbox.")),
     Action(

@@ -21,7 +21,7 @@ from django.core.management import call_command  # noqa: E402
 from agentmail.client import configured_client  # noqa: E402
 from approvals import decisions, dispatch, intake, mailboxes  # noqa: E402
 from approvals.models import Draft, Membership, Role, Send  # noqa: E402
-from approvals.transitions.drafts import Seen  # noqa: E402
+from approvals.transitions.drafts import seen_of  # noqa: E402
 from audit.record import SYSTEM  # noqa: E402
 
 session = requests.Session()
@@ -56,7 +56,7 @@ def main(count: int, provider_ms: int) -> None:
         revision = draft.current_revision
         if revision is None:
             raise RuntimeError("a draft without content")
-        seen = Seen(revision.number, revision.content_sha256, draft.thread_fingerprint)
+        seen = seen_of(draft)
         decisions.approve(draft, person=person, seen=seen, form_id=None)
     for route in ("send_message", "get_thread"):
         control("faults", route=route, times=0, action="delay", options={"ms": provider_ms})

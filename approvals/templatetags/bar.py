@@ -21,6 +21,7 @@ _PLACES = (
     ("approvals:unknown", _("Unknown"), "unknown"),
     ("approvals:sent", _("Sent"), ""),
     ("approvals:mailboxes", _("Mailboxes"), ""),
+    ("approvals:policies", _("Policies"), ""),
     ("approvals:operations", _("Operations"), ""),
     ("approvals:audit", _("Audit"), ""),
 )

@@ -15,10 +15,10 @@ from django.utils.translation import gettext as _
 from agentmail.failpoints import reach
 from agentmail.mail_html import clean, is_html, to_text
 from agentmail.models import Mailbox
-from approvals import difference, gates, people, wake
+from approvals import difference, gates, judgements, people, wake
 from approvals.content import Content, content_of_revision
 from approvals.freshness import Look, Staleness, ThreadLook
-from approvals.gates import Consequence, Verdict
+from approvals.gates import Consequence, Standing, Verdict
 from approvals.models import (
     AuthorKind,
     Decision,
@@ -27,6 +27,7 @@ from approvals.models import (
     Origin,
     Revision,
     Send,
+    Stage,
     VoidReason,
 )
 from approvals.states import OPEN_DRAFT_STATES, DraftState, SendState
@@ -35,7 +36,6 @@ from approvals.transitions.moves import lock_draft, move_draft, void
 from audit.clock import database_now
 from audit.record import SYSTEM, Actor, record
 from policies import switch
-from policies.switch import mailbox_scope
 
 NOTE_LIMIT = 4000
 _AGENT = Actor(kind="agent", id="", name="agent")
@@ -96,13 +96,29 @@ class GateRefused(DecisionRefused):
         self.verdict = verdict
 
 
+class QuestionsChanged(DecisionRefused):
+    """The chain asks something that the person's page did not show. `verdict` is the question."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(_("Your page did not show this yet: %(what)s") % {"what": verdict.sentence})
+        self.verdict = verdict
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was on the person's screen: the decision binds it."""
+    """What was on the person's screen: the decision binds it. `asks` are the questions the page showed."""
 
     revision_number: int
     content_sha256: str
     thread_fingerprint: str
+    asks: frozenset[str] = frozenset()
+
+
+def seen_of(draft: Draft) -> Seen:
+    """What a person sees who opens the draft now, with every question that an approval would answer."""
+    revision = _current(draft)
+    verdicts = gates.evaluate(gates.facts_about(draft, revision, now=database_now()))
+    return Seen(revision.number, revision.content_sha256, draft.thread_fingerprint, gates.questions(verdicts))
 
 
 def arrive(
@@ -245,55 +261,75 @@ def approve(draft_id: int, *, person: User, seen: Seen, look: Look, form_id: uui
     """C1: bind one revision and one state of the thread to a person's yes, and queue the one send.
 
     Nothing leaves before the undo hold of the mailbox is over, and then only through every gate again. Raises
-    AlreadyDecided, NotOpen, DraftExpired, DraftChanged, ThreadMoved, NotAllowed or GateRefused; nothing is
-    written then.
+    AlreadyDecided, NotOpen, DraftExpired, DraftChanged, ThreadMoved, NotAllowed or GateRefused; nothing but the
+    evaluation is written then.
     """
     with transaction.atomic():
         # Share-locked, and first of all rows: a flip under way is waited for and seen, a later one waits.
-        scope = mailbox_scope(Draft.objects.values_list("mailbox_id", flat=True).get(pk=draft_id))
-        reading = switch.read([switch.GLOBAL, scope], lock=True)
+        scopes = [
+            switch.GLOBAL,
+            switch.mailbox_scope(Draft.objects.values_list("mailbox_id", flat=True).get(pk=draft_id)),
+        ]
+        reading = switch.read(scopes, lock=True)
         draft, now = _pending_for(draft_id, person, seen)
         revision = _current(draft)
         facts = gates.facts_about(draft, revision, now=now, look=look)
+        verdicts = gates.evaluate(facts)
+        refusal = _refusal(verdicts, seen)
         held = "" if reading.is_open else "blocked_kill_switch"
-        for verdict in gates.evaluate(facts):
-            if verdict.consequence is Consequence.HOLD:
-                held = held or verdict.result
-            elif verdict.consequence in (Consequence.STALE, Consequence.WITHDRAW):
-                raise ThreadMoved(verdict.sentence)
-            elif verdict.consequence is Consequence.CHANGED:
-                raise DraftChanged(verdict.sentence)
-            elif verdict.consequence is Consequence.STOP:
-                raise GateRefused(verdict)
-        undo_seconds = draft.mailbox.undo_seconds
-        decision = _decide(
-            draft,
-            revision,
-            DecisionKind.APPROVE,
-            person,
-            now=now,
-            reason="",
-            form_id=form_id,
-            valid_until=now + timedelta(seconds=undo_seconds, minutes=draft.mailbox.approval_minutes),
-        )
-        move_draft(draft, DraftState.APPROVED, now=now)
-        actor = people.actor_for(person)
-        try:
-            send = sends.queue(draft, decision, now=now, undo_seconds=undo_seconds, held=held, actor=actor)
-        except sends.SendRefused as error:
-            raise DecisionRefused(str(error)) from error
-        _record(
-            "approvals.draft.approved",
-            draft,
-            revision,
-            actor=actor,
-            outcome=held,
-            data={"revision": revision.number, "undo_seconds": undo_seconds},
-        )
         if not held:
-            wake.sender_on_commit(send.pk, in_seconds=undo_seconds)
-        reach("C1")
-        return decision
+            holding = [one for one in verdicts if one.consequence is Consequence.HOLD]
+            held = holding[0].result if holding else ""
+        judgements.keep(facts, verdicts, Stage.APPROVAL)
+        if refusal is None:
+            return _approved(facts, person, seen, form_id=form_id, held=held)
+    raise refusal
+
+
+def _refusal(verdicts: Sequence[Verdict], seen: Seen) -> DecisionRefused | None:
+    for verdict in verdicts:
+        if verdict.consequence in (Consequence.STALE, Consequence.WITHDRAW):
+            return ThreadMoved(verdict.sentence)
+        if verdict.consequence is Consequence.CHANGED:
+            return DraftChanged(verdict.sentence)
+        if verdict.consequence is Consequence.STOP:
+            return GateRefused(verdict)
+    for verdict in verdicts:
+        if verdict.standing is Standing.OPEN and not set(verdict.asks) <= seen.asks:
+            return QuestionsChanged(verdict)
+    return None
+
+
+def _approved(
+    facts: gates.Facts, person: User, seen: Seen, *, form_id: uuid.UUID | None, held: str
+) -> Decision:
+    draft, revision, now = facts.draft, facts.revision, facts.now
+    undo_seconds = draft.mailbox.undo_seconds
+    decision = _decide(
+        draft,
+        revision,
+        DecisionKind.APPROVE,
+        person,
+        now=now,
+        reason="",
+        form_id=form_id,
+        valid_until=now + timedelta(seconds=undo_seconds, minutes=draft.mailbox.approval_minutes),
+        answers=sorted(seen.asks),
+    )
+    move_draft(draft, DraftState.APPROVED, now=now)
+    actor = people.actor_for(person)
+    try:
+        send = sends.queue(draft, decision, now=now, undo_seconds=undo_seconds, held=held, actor=actor)
+    except sends.SendRefused as error:
+        raise DecisionRefused(str(error)) from error
+    data: dict[str, Any] = {"revision": revision.number, "undo_seconds": undo_seconds}
+    if seen.asks:
+        data["answered"] = sorted(seen.asks)
+    _record("approvals.draft.approved", draft, revision, actor=actor, outcome=held, data=data)
+    if not held:
+        wake.sender_on_commit(send.pk, in_seconds=undo_seconds)
+    reach("C1")
+    return decision
 
 
 def reject(draft_id: int, *, person: User, seen: Seen, reason: str, form_id: uuid.UUID | None) -> Decision:
@@ -508,6 +544,7 @@ def _decide(
     reason: str,
     form_id: uuid.UUID | None,
     valid_until: datetime | None,
+    answers: Sequence[str] = (),
 ) -> Decision:
     if form_id is not None and Decision.objects.filter(form_id=form_id).exists():
         raise FormUsed(_("This page was used for a decision before; look at the draft again."))
@@ -523,6 +560,7 @@ def _decide(
         valid_until=valid_until,
         reason=reason,
         form_id=form_id,
+        answers=list(answers),
     )
 
 

@@ -16,11 +16,11 @@ from django.utils.translation import gettext as _
 
 from agentmail.models import Transport
 from agentmail.types import ReplyClass, SendReply
-from approvals import gates, people
+from approvals import gates, judgements, people
 from approvals.content import content_of_revision, idempotency_key, send_token
 from approvals.freshness import Look, staleness
 from approvals.gates import Consequence, Verdict
-from approvals.models import Attempt, Decision, Draft, Send, StaleReason, VoidReason
+from approvals.models import Attempt, Decision, Draft, Send, Stage, StaleReason, VoidReason
 from approvals.states import DRAFT_MOVES, LIVE_ATTEMPT_STATES, AttemptState, DraftState, SendState
 from approvals.transitions import follow_ups
 from approvals.transitions.moves import lock_draft, lock_send, move_attempt, move_draft, move_send, void
@@ -133,6 +133,7 @@ def claim(
             is_claim=True,
         )
         verdicts = gates.evaluate(facts)
+        judgements.keep(facts, verdicts, Stage.CLAIM)
         if not gates.may_leave(verdicts):
             refusal = gates.first_refusal(verdicts) or verdicts[0]
             _refuse(send, refusal, verdicts, look, now=now)

@@ -50,8 +50,8 @@ GATE_WORDS: Mapping[str, Any] = {
     "decision": _lazy("Decision"),
     "recipients": _lazy("Recipients"),
     "content": _lazy("Content"),
-    "fresh": _lazy("Fresh"),
     "thread": _lazy("Thread"),
+    "fresh": _lazy("Fresh"),
 }
 LETTER_VIEWS = ("original", "changes", "sent")
 # A send under way is watched more closely than a draft that waits.
@@ -198,6 +198,7 @@ def seen_by(form: SeenForm) -> Seen:
         revision_number=form.cleaned_data["revision"],
         content_sha256=form.cleaned_data["content_sha256"],
         thread_fingerprint=form.cleaned_data["thread_fingerprint"],
+        asks=frozenset(form.cleaned_data["asks"].split()),
     )
 
 
@@ -261,7 +262,7 @@ def page_context(
     view = _letter_view(request, shown)
     column = queue_context(request, chosen, now=now, open_id=str(draft.public_id))
     unknown = unknown_recipients(revision, talk.messages, draft.mailbox.address)
-    seen = seen_initial(draft, revision, uuid.uuid4()) | {"reason": typed}
+    seen = seen_initial(draft, revision, uuid.uuid4(), asks=gates.questions(verdicts)) | {"reason": typed}
     return column | {
         "here": "queue",
         "draft": draft,

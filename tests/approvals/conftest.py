@@ -23,7 +23,7 @@ from approvals import decisions, dispatch, intake, mailboxes, outcomes
 from approvals.freshness import Look
 from approvals.models import Decision, Draft, Membership, Role, Send
 from approvals.transitions import sends
-from approvals.transitions.drafts import DecisionRefused, Seen
+from approvals.transitions.drafts import DecisionRefused, Seen, seen_of
 from approvals.transitions.follow_ups import FollowUpRefused
 from approvals.transitions.sends import SendRefused
 from audit.models import Entry
@@ -37,8 +37,7 @@ _numbers = itertools.count(1)
 def seen(draft: Draft) -> Seen:
     """What a person has on the screen who opens the draft now."""
     draft.refresh_from_db()
-    revision = draft.current_revision
-    return Seen(revision.number, revision.content_sha256, draft.thread_fingerprint)
+    return seen_of(draft)
 
 
 def person(name: str, *roles: Role, mailbox: Mailbox | None = None) -> User:

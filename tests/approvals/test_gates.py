@@ -34,8 +34,8 @@ def test_gates_are_asked_in_this_order() -> None:
         "decision",
         "recipients",
         "content",
-        "fresh",
         "thread",
+        "fresh",
     ]
 
 

@@ -16,7 +16,7 @@ from agentmail.models import Mailbox, Transport
 from approvals import decisions, dispatch, intake, mailboxes
 from approvals.models import Draft, Membership, Role, Send
 from approvals.states import SendState
-from approvals.transitions.drafts import Seen
+from approvals.transitions.drafts import Seen, seen_of
 from audit.clock import database_now
 from audit.record import SYSTEM
 from tests.campaign import processes, worker
@@ -134,7 +134,7 @@ def seen(draft: Draft) -> Seen:
     draft.refresh_from_db()
     revision = draft.current_revision
     assert revision is not None
-    return Seen(revision.number, revision.content_sha256, draft.thread_fingerprint)
+    return seen_of(draft)
 
 
 def busy_sends() -> Any:

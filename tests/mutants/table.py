@@ -19,7 +19,10 @@ SWITCH = "tests/policies/test_switch.py"
 DISPATCH = "approvals/dispatch.py"
 SENDS = "approvals/transitions/sends.py"
 DRAFTS = "approvals/transitions/drafts.py"
-GATES = "approvals/gates.py"
+GATE_DECISION = "approvals/gates/decision.py"
+GATE_SENDING = "approvals/gates/sending.py"
+GATE_FRESH = "approvals/gates/fresh.py"
+GATE_THREAD = "approvals/gates/thread.py"
 MIGRATION = "approvals/migrations/0001_initial.py"
 
 
@@ -140,7 +143,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "I5: the claim compares the content with the approval's digest",
-        GATES,
+        GATE_DECISION,
         f"{CLAIM}::test_a_revision_that_was_changed_behind_its_approval_is_not_sent",
         (
             "    if decision.revision_id != facts.revision.pk or decision.content_sha256 != facts.content.sha256:",
@@ -155,7 +158,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "I7: the switch is asked at the claim",
-        GATES,
+        GATE_SENDING,
         f"{SWITCH_LOAD}::test_a_stop_file_holds_what_is_due",
         (
             '    if reading.is_open:\n        return Verdict("switch"',
@@ -200,7 +203,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "I8: the thread is compared at the claim",
-        GATES,
+        GATE_FRESH,
         f"{FRESHNESS}::test_new_message_between_approval_and_dispatch_makes_the_draft_stale",
         ("    if stale is not None:\n        return _stale(stale.reason)\n", ""),
         (
@@ -210,13 +213,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "I8: the draft upstream is compared at the claim",
-        GATES,
+        GATE_FRESH,
         f"{FRESHNESS}::test_h40_h43_any_one_field_changed_after_approval_stops_the_send",
         ("    if facts.look.upstream_sha256 != facts.draft.upstream_sha256:", "    if False:"),
     ),
     _mutant(
         "the last look may not be old at the claim",
-        GATES,
+        GATE_FRESH,
         f"{FRESHNESS}::test_look_that_is_too_old_at_the_claim_is_taken_again",
         ("    if facts.is_claim and facts.look.age_seconds()", "    if False and facts.look.age_seconds()"),
     ),
@@ -240,7 +243,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "I15: the person is asked for again at the claim",
-        GATES,
+        GATE_DECISION,
         f"{DECISIONS}::test_h7_right_revoked_between_approval_and_dispatch_stops_the_send",
         (
             "    if not people.is_still_allowed(decision.person_id",
@@ -258,7 +261,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "an approval runs out",
-        GATES,
+        GATE_DECISION,
         f"{DECISIONS}::test_approval_that_ran_out_waits_again_and_a_new_one_reuses_the_send",
         ("    if _valid_until(facts, decision) <= facts.now:", "    if False:"),
     ),
@@ -301,7 +304,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "I19: one send of a thread at a time",
-        GATES,
+        GATE_THREAD,
         f"{FRESHNESS}::test_h48_unknown_send_keeps_the_others_of_its_thread_waiting",
         ("    if other is None:", "    if True:"),
     ),

@@ -136,12 +136,10 @@ def evaluation(box, provider_message_id, **fields):
         mailbox=box,
         provider_id=f"evaluation-{next(_numbers)}",
         provider_message_id=provider_message_id,
-        evaluated_at=int(START.timestamp()),
-        stage="outbound_send",
-        **fields,
+        **{"evaluated_at": int(START.timestamp()), "stage": "outbound_send"} | fields,
     )
 
 
 def seen(of):
     of.refresh_from_db()
-    return drafts.Seen(of.current_revision.number, of.current_revision.content_sha256, of.thread_fingerprint)
+    return drafts.seen_of(of)

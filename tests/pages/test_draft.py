@@ -27,8 +27,8 @@ GATES_IN_ORDER = [
     "Decision",
     "Recipients",
     "Content",
-    "Fresh",
     "Thread",
+    "Fresh",
 ]
 
 

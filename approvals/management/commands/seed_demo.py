@@ -11,7 +11,7 @@ from agentmail.models import Mailbox
 from approvals import decisions, mailboxes, sweeps
 from approvals.models import Draft
 from approvals.states import DraftState
-from approvals.transitions.drafts import DecisionRefused, Seen
+from approvals.transitions.drafts import DecisionRefused, Seen, seen_of
 from audit.record import Actor
 
 ACTOR = Actor("operator_command", "seed_demo", "seed_demo")
@@ -60,7 +60,7 @@ def _seen(draft: Draft) -> Seen:
     revision = draft.current_revision
     if revision is None:
         raise DecisionRefused("no content")
-    return Seen(revision.number, revision.content_sha256, draft.thread_fingerprint)
+    return seen_of(draft)
 
 
 def _approve(draft: Draft, person: User) -> None:

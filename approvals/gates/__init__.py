@@ -1,0 +1,21 @@
+"""The gates every mail passes before it may leave, and the chain that asks them."""
+
+from approvals.gates.chain import GATES, evaluate, first_refusal, may_leave, questions
+from approvals.gates.content import has_unread_mail
+from approvals.gates.fresh import STALE_SENTENCES
+from approvals.gates.verdicts import Consequence, Facts, Standing, Verdict, facts_about
+
+__all__ = [
+    "GATES",
+    "STALE_SENTENCES",
+    "Consequence",
+    "Facts",
+    "Standing",
+    "Verdict",
+    "evaluate",
+    "facts_about",
+    "first_refusal",
+    "has_unread_mail",
+    "may_leave",
+    "questions",
+]

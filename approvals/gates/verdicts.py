@@ -1,0 +1,102 @@
+"""What a gate is asked about, and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from agentmail.models import Mailbox
+from approvals.content import Content, content_of_revision
+from approvals.freshness import Look
+from approvals.models import Decision, Draft, Revision, Send
+
+
+class Standing(StrEnum):
+    PASSED = "passed"
+    REFUSED = "refused"
+    OPEN = "open"  # a question for a person: the decision itself, or what an approval answers
+    NOT_ASKED = "not_asked"  # could not be asked in this preview
+
+
+class Consequence(StrEnum):
+    """What a refusal means for a queued send."""
+
+    HOLD = "hold"  # kept, until a person resumes it
+    WAIT = "wait"  # kept, asked again by itself
+    STOP = "stop"  # the approval is void; the draft goes back to pending
+    STALE = "stale"  # the approval is void; the draft no longer answers its thread
+    CHANGED = "changed"  # the approval is void; the draft is another one
+    WITHDRAW = "withdraw"  # the draft is gone
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One gate's answer; `result` is a code of the contract when it refused, `sentence` is for people.
+
+    An open verdict with `asks` is a question which the approval of a person answers who was shown it; `result` is
+    what it becomes when nobody does. `rules` names the policy rows that decided, as "kind:id:version".
+    """
+
+    gate: str
+    standing: Standing
+    sentence: str
+    result: str = ""
+    consequence: Consequence | None = None
+    asks: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, str]:
+        return {
+            "gate": self.gate,
+            "standing": self.standing.value,
+            "result": self.result,
+            "sentence": self.sentence,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the gates are asked about. Without a decision, and without a look, it is a preview.
+
+    `is_reviewed` says whether a person decides about this mail, or decided; without one a question is a "no".
+    """
+
+    draft: Draft
+    mailbox: Mailbox
+    revision: Revision
+    content: Content
+    now: datetime
+    decision: Decision | None = None
+    send: Send | None = None
+    look: Look | None = None
+    trouble: str = ""
+    is_claim: bool = False
+    is_reviewed: bool = True
+
+
+def facts_about(
+    draft: Draft,
+    revision: Revision,
+    *,
+    now: datetime,
+    decision: Decision | None = None,
+    send: Send | None = None,
+    look: Look | None = None,
+    trouble: str = "",
+    is_claim: bool = False,
+    is_reviewed: bool = True,
+) -> Facts:
+    return Facts(
+        draft=draft,
+        mailbox=draft.mailbox,
+        revision=revision,
+        content=content_of_revision(revision),
+        now=now,
+        decision=decision,
+        send=send,
+        look=look,
+        trouble=trouble,
+        is_claim=is_claim,
+        is_reviewed=is_reviewed,
+    )

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from approvals import people
+from approvals.people import Right
+
+register = template.Library()
+
+# The pages under Policies: route, word, what it is for, and the rights of which one is enough to see it.
+PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
+    (
+        "approvals:policies",
+        _("Overview"),
+        _("Who may do what, and what changed last."),
+        (Right.READ_POLICIES, Right.EDIT_LISTS),
+    ),
+    (
+        "approvals:history",
+        _("Evaluations"),
+        _("What was judged, when, and which row decided."),
+        (Right.READ_POLICIES,),
+    ),
+)
+
+
+@register.inclusion_tag("components/policy-places.html", takes_context=True)
+def policy_places(context: dict[str, Any], here: str) -> dict[str, Any]:
+    """The row of links on top of every page of the policies; only pages that the person may see."""
+    request: HttpRequest = context["request"]
+    return {
+        "places": [
+            {
+                "address": reverse(name),
+                "word": word,
+                "purpose": purpose,
+                "is_here": name == f"approvals:{here}",
+            }
+            for name, word, purpose, rights in PLACES
+            if any(people.may(request.user, right) for right in rights)
+        ]
+    }
