@@ -633,7 +633,7 @@ def _make_unknown(send: Send, attempt: Attempt, reply: SendReply, *, now: dateti
     if reply.message is not None and reply.message.id:
         fields["provider_message_id"] = reply.message.id[:255]
     if reply.reply_class is ReplyClass.PAYLOAD_MISMATCH:
-        fields["alarm"] = _("The provider holds another payload under the same key.")
+        fields["alarm"] = _alarms(send, _("The provider holds another payload under the same key."))
     if send.state == SendState.DISPATCHED:
         move_send(
             send,
@@ -798,17 +798,22 @@ def _record_deferred(send: Send, attempt: Attempt, reply: SendReply) -> None:
 
 def _alarm(send: Send, kind: str, sentence: str, *, now: datetime, **fields: Any) -> None:
     follow_ups.lock_open(send)
-    Send.objects.filter(pk=send.pk).update(alarm=sentence[:300])
-    send.alarm = sentence[:300]
+    send.alarm = _alarms(send, sentence)
+    Send.objects.filter(pk=send.pk).update(alarm=send.alarm)
     _record(f"approvals.send.{kind}", send, reason=sentence, **fields)
     follow_ups.open_for(send, kind, now=now)
 
 
+def _alarms(send: Send, sentence: str) -> str:
+    """Every alarm of a send, each once: one that came first must not keep a graver one back."""
+    return send.alarm if sentence in send.alarm else f"{send.alarm} {sentence}".strip()[:300]
+
+
 def alarm(send_id: int, kind: str, sentence: str) -> None:
-    """Raise an alarm about a send that already left (`content_differs`): a follow-up for its approver."""
+    """Raise an alarm about a send that already left (`content_differs`), once: a follow-up for its approver."""
     with transaction.atomic():
         send = lock_send(send_id)
-        if send.alarm:
+        if _alarms(send, sentence) == send.alarm:
             return
         _alarm(send, kind, sentence, now=database_now())
 
@@ -817,9 +822,9 @@ def note_second_copy(send_id: int, provider_message_id: str) -> bool:
     """Raise an alarm about a further copy of a mail that was sent, once for each send; whether it was news."""
     with transaction.atomic():
         send = lock_send(send_id)
-        if send.alarm:
-            return False
         sentence = _("A second copy of this mail was sent outside this desk.")
+        if _alarms(send, sentence) == send.alarm:
+            return False
         _alarm(send, "second_copy", sentence, now=database_now(), data={"message": provider_message_id})
         return True
 

@@ -512,6 +512,25 @@ def test_second_copy_of_a_sent_mail_raises_an_alarm(
     assert "approvals.send.second_copy" in actions(pending)
 
 
+def test_second_copy_is_told_beside_an_earlier_alarm(
+    pending: Draft, alice: User, sandbox: Any, notifications: Notifications
+) -> None:
+    rule = sandbox.post("faults", route="delete_draft", times=0, action="reply", options={"status": 503})
+    send = sent(pending, alice)
+    sends.alarm(send.pk, "content_differs", "The sent mail differs from the approved one.")
+    sandbox.control("DELETE", f"faults/{rule['fault']['id']}")
+    sandbox.post(f"agent/drafts/{pending.provider_draft_id}/send", grant=pending.grant_id)
+
+    notifications.deliver_new("message.created")
+    notifications.deliver_new("message.updated")
+
+    send.refresh_from_db()
+    assert "differs from the approved" in send.alarm
+    assert "second copy" in send.alarm
+    assert FollowUp.objects.get(send=send).kind == "second_copy"
+    assert actions(pending).count("approvals.send.second_copy") == 1
+
+
 def test_h32_resend_after_the_key_was_forgotten_may_send_twice_and_that_is_seen(
     taken: Callable[..., Send], olga: User, sandbox: Any, notifications: Notifications
 ) -> None:
