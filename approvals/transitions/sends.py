@@ -646,6 +646,9 @@ def _make_unknown(send: Send, attempt: Attempt, reply: SendReply, *, now: dateti
             resend_by=None,
             **fields,
         )
+    elif fields:
+        # Its worker was given up for dead; what the late reply names is still worth asking for.
+        Send.objects.filter(pk=send.pk, state=SendState.UNKNOWN).update(**fields)
     _record(
         "approvals.send.unknown",
         send,
