@@ -77,6 +77,19 @@ def test_first_copy_that_becomes_known_while_the_resend_is_under_way_raises_an_a
     assert FollowUp.objects.get(send=forgotten).kind == "second_copy"
 
 
+def test_report_about_the_first_copy_after_the_second_was_accepted_raises_an_alarm(
+    forgotten: Send, sandbox: Any, delivery_of_first_copy: Callable[[], None]
+) -> None:
+    assert dispatch.dispatch(forgotten.pk) == "posted"
+
+    delivery_of_first_copy()
+
+    forgotten.refresh_from_db()
+    assert (forgotten.state, len(sandbox.sends())) == ("accepted", 2)
+    assert "second copy" in forgotten.alarm
+    assert forgotten.outcomes.get().kind == "delivered"
+
+
 def test_late_reply_of_a_worker_that_was_given_up_names_the_message_to_ask_for(
     pending: Draft, alice: User
 ) -> None:
