@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from agentmail import mirror
 from agentmail.client import NylasClient, configured_client
 from agentmail.exceptions import NotFound, ProviderError
 from agentmail.models import Message, ProviderEvent
@@ -149,7 +150,8 @@ def _in_sent_mail(send: Send, client: NylasClient) -> Answer:
     if not send.thread_id:
         return Answer("sent_mail", _("The draft started a thread of its own, so there is no thread to read."))
     for message in client.list_messages(send.grant_id, thread_id=send.thread_id, with_headers=True):
-        if any(
+        # An answer may repeat the header of what it answers, and is not the mail to ask after.
+        if mirror.is_outbound(send.mailbox, message) and any(
             name.casefold() == REFERENCE_HEADER.casefold() and value == send.token
             for name, value in message.headers
         ):

@@ -82,6 +82,19 @@ def test_mail_is_found_by_its_header_when_the_metadata_are_hidden(taken: Callabl
     assert send.evidence["source"] == "sent_mail"
 
 
+def test_answer_that_repeats_our_header_is_not_taken_for_the_mail(
+    taken: Callable[..., Send], customer_writes: Callable[..., Any]
+) -> None:
+    send = taken("hide_sent_copy")
+    header = {"name": "X-Approval-Ref", "value": send.token}
+    customer_writes(thread_id=send.thread_id, body="I am out of the office.", headers=[header])
+
+    assert not lookup.look_up(send.pk)
+
+    send.refresh_from_db()
+    assert (send.state, send.provider_message_id) == ("unknown", "")
+
+
 def test_mail_is_found_by_an_event_that_was_stored_and_not_acted_on(
     taken: Callable[..., Send], connected_settings: Any
 ) -> None:
