@@ -10,7 +10,8 @@ from django.contrib.auth.models import User
 from agentmail.client import configured_client
 from agentmail.models import Mailbox, Message
 from approvals import decisions, dispatch, intake, lookup
-from approvals.models import Draft, FollowUp
+from approvals.content import send_token
+from approvals.models import Draft, FollowUp, Send
 from approvals.transitions import sends
 from tests.approvals.conftest import actions, approve, retry, seen, sent
 
@@ -196,3 +197,19 @@ def test_h41_agent_that_sends_the_draft_itself_is_seen_as_sent(
 
     assert send.state == "accepted"
     assert [line["by"] for line in sandbox.sends()] == ["agent"]
+
+
+def test_reconciling_after_a_restore_asks_for_the_token_that_the_mail_left_with(
+    pending: Draft, alice: User, sandbox: Any
+) -> None:
+    sandbox.control("PATCH", "switches", draft_id_after_put="changed")
+    send = sent(pending, alice)
+    assert send.token != send_token(pending.grant_id, pending.provider_draft_id)
+    send.attempts.all().delete()
+    # As the database was before the claim, and after the draft had got its new id.
+    Send.objects.filter(pk=send.pk).update(**{"state": "queued", "evidence": None, "provider_message_id": ""})
+
+    assert lookup.after_restore() == (1, 1)
+
+    send.refresh_from_db()
+    assert send.state == "accepted"
