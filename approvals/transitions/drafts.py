@@ -194,6 +194,10 @@ def revise(
             was_incomplete and not incomplete_reason
         ):
             return None
+        if not (was_incomplete or incomplete_reason) and _is_current_wording(draft, content):
+            # Put there by the desk itself, before it sends the draft.
+            Draft.objects.filter(pk=draft.pk).update(upstream_sha256=content.upstream_sha256)
+            return None
         if draft.state == DraftState.APPROVED:
             send = _lock_own_send(draft)
             if send is None or send.state != SendState.QUEUED:
@@ -527,6 +531,13 @@ def _pending_for(
     if also is None and seen.thread_fingerprint != draft.thread_fingerprint:
         raise ThreadMoved(_("The thread moved after your page was made; look at it again."))
     return draft, now
+
+
+def _is_current_wording(draft: Draft, upstream: Content) -> bool:
+    """Whether a waiting draft reads at the provider as its current revision, which may be a person's."""
+    if draft.state not in (DraftState.PENDING, DraftState.APPROVED) or draft.current_revision is None:
+        return False
+    return content_of_revision(draft.current_revision).upstream_sha256 == upstream.upstream_sha256
 
 
 def _check_right(person: User, draft: Draft) -> None:
