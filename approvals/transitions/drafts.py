@@ -351,7 +351,7 @@ def request_changes(
 
 
 def undo(draft_id: int, *, person: User) -> Draft:
-    """Take an approval back while its undo hold runs; the draft waits again.
+    """Take an approval back while its undo hold runs, or while its mail is held; the draft waits again.
 
     The approver may, and whoever may stop sends of the mailbox as an operator does. Raises DecisionRefused
     when the hold is over or the mail is under way: there is no recalling then.
@@ -366,10 +366,8 @@ def undo(draft_id: int, *, person: User) -> Draft:
         right = people.Right.DECIDE if is_own else people.Right.RESUME
         if not people.is_still_allowed(person.pk, right, draft.mailbox_id):
             raise NotAllowed(_("Only the person who approved, or an operator, can undo this."))
-        untouched = (
-            send.state == SendState.QUEUED and not send.attempts.filter(decision=send.decision).exists()
-        )
-        if not untouched or (send.not_before <= now and not send.held):
+        # What is queued has left by none of its attempts, so a held one can be taken back at any time.
+        if send.state != SendState.QUEUED or (send.not_before <= now and not send.held):
             raise DecisionRefused(_("The undo time is over; this mail can no longer be held back here."))
         sends.stop(
             send,
