@@ -117,9 +117,9 @@ def claim(
         is_due = send.state == SendState.QUEUED and not send.held and send.next_attempt_at <= now
         if not (is_resend or is_due):
             return None
-        if send.decision_id != decision_id or send.mailbox.transport != transport:
+        if send.decision_id != decision_id or transport_of(send) != transport:
             return None
-        if _waits_for_its_wording(send, look):
+        if _waits_for_its_wording(send, transport, look):
             return None
         revision = send.decision.revision
         facts = gates.facts_about(
@@ -146,7 +146,7 @@ def claim(
             number=send.attempts.count() + 1,
             state=AttemptState.DISPATCHED,
             decision=send.decision,
-            transport=send.mailbox.transport,
+            transport=transport,
             idempotency_key=idempotency_key(send.token, send.key_epoch),
             payload_sha256=facts.content.sha256,
             worker=worker[:100],
@@ -166,9 +166,22 @@ def claim(
     return Claim(attempt, send)
 
 
-def _waits_for_its_wording(send: Send, look: Look | None) -> bool:
+def transport_of(send: Send) -> str:
+    """The transport that the next attempt of a send goes by.
+
+    A resend goes by that of the attempt before it, whatever the mailbox uses by now: only there does the provider
+    know what it has done already, by the key or because the draft is gone.
+    """
+    if send.state == SendState.UNKNOWN:
+        before = send.attempts.order_by("-number").values_list("transport", flat=True).first()
+        if before is not None:
+            return before
+    return send.mailbox.transport
+
+
+def _waits_for_its_wording(send: Send, transport: str, look: Look | None) -> bool:
     """Whether the draft that would be sent itself says what the agent wrote, and not yet what was approved."""
-    if send.mailbox.transport != Transport.PROVIDER_DRAFT or look is None or look.draft is None:
+    if transport != Transport.PROVIDER_DRAFT or look is None or look.draft is None:
         return False
     approved = content_of_revision(send.decision.revision)
     return look.upstream_sha256 == send.draft.upstream_sha256 != approved.upstream_sha256

@@ -72,6 +72,21 @@ def test_a_persons_wording_is_put_upstream_and_sent(pending: Draft, alice: User,
     assert (send.state, send.alarm) == ("accepted", "")
 
 
+def test_approved_wording_that_a_poll_finds_upstream_is_no_change_of_the_agents(
+    pending: Draft, alice: User, mailbox: Mailbox, sandbox: Any
+) -> None:
+    # As a worker leaves it that dies after it wrote the approved wording upstream.
+    decisions.edit(pending, person=alice, seen=seen(pending), changes={"body": "<p>By Alice.</p>"})
+    send = approve(pending, alice)
+    path = f"agent/drafts/{pending.provider_draft_id}"
+    sandbox.control("PUT", path, grant=pending.grant_id, body="<p>By Alice.</p>")
+
+    assert intake.poll(mailbox, configured_client()).revised == 0
+
+    assert retry(send) == "posted"
+    assert [line["body"] for line in sandbox.sends()] == ["<p>By Alice.</p>"]
+
+
 def test_agents_edit_before_the_dispatch_is_not_overwritten(
     pending: Draft, alice: User, sandbox: Any
 ) -> None:

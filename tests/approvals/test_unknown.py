@@ -286,6 +286,32 @@ def test_resend_of_a_mail_that_was_taken_is_answered_from_the_providers_memory(
     assert len(sandbox.sends()) == 1
 
 
+def test_resend_goes_by_the_transport_of_the_first_attempt_where_its_key_is_known(
+    taken: Callable[..., Send], olga: User, mailbox: Mailbox, sandbox: Any
+) -> None:
+    send = taken("hide_sent_copy")
+    Mailbox.objects.filter(pk=mailbox.pk).update(transport="provider_draft")
+    sends.authorise_resend(send.pk, person=olga, reason="They wait for it.")
+
+    assert dispatch.dispatch(send.pk) == "posted"
+
+    assert send.attempts.order_by("number").last().is_replay
+    assert len(sandbox.sends()) == 1
+
+
+def test_resend_is_refused_when_the_person_who_authorised_it_may_no_longer(
+    unknown: Send, olga: User, sandbox: Any
+) -> None:
+    sends.authorise_resend(unknown.pk, person=olga, reason="They wait for it.")
+    olga.memberships.all().delete()
+
+    assert dispatch.dispatch(unknown.pk) == "refused"
+
+    unknown.refresh_from_db()
+    assert (unknown.state, unknown.resend_at) == ("unknown", None)
+    assert len(sandbox.get("arrivals")["arrivals"]) == 1
+
+
 def test_resend_of_a_mail_that_can_be_found_by_now_posts_nothing(
     taken: Callable[..., Send], olga: User, sandbox: Any
 ) -> None:
