@@ -22,7 +22,7 @@ from approvals.freshness import Look, staleness
 from approvals.gates import Consequence, Verdict
 from approvals.models import Attempt, Decision, Draft, Send, Stage, StaleReason, VoidReason
 from approvals.states import DRAFT_MOVES, LIVE_ATTEMPT_STATES, AttemptState, DraftState, SendState
-from approvals.transitions import follow_ups
+from approvals.transitions import follow_ups, notifications
 from approvals.transitions.moves import lock_draft, lock_send, move_attempt, move_draft, move_send, void
 from audit.clock import database_now
 from audit.record import SYSTEM, Actor, record
@@ -377,6 +377,26 @@ def run_out(send_id: int) -> bool:
         return True
 
 
+def return_undecided(send_id: int) -> bool:
+    """Void the approval of a queued send that no person decided, so that a person must; whether it did."""
+    with transaction.atomic():
+        send = lock_send(send_id)
+        if send.state != SendState.QUEUED or send.decision.person_id is not None:
+            return False
+        sentence = _("The mode %(mode)s lets nothing leave that no person decided.") % {
+            "mode": send.mailbox.mode
+        }
+        stop(
+            send,
+            sentence,
+            VoidReason.BLOCKED,
+            now=database_now(),
+            draft_state=DraftState.PENDING,
+            outcome="blocked_mode",
+        )
+        return True
+
+
 def resume(send_id: int, *, person: User) -> bool:
     """Let a held send ask its gates again; whether it does. Needs the right to resume on its mailbox.
 
@@ -574,6 +594,7 @@ def _accept(
         resend_by=None,
         next_outcome_poll_at=now + timedelta(seconds=OUTCOME_POLL_SECONDS),
     )
+    notifications.note_send(send, now=now)
     _record(
         action,
         send,

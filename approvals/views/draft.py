@@ -20,7 +20,8 @@ from django.views.decorators.http import require_POST, require_safe
 from approvals import decisions, gates, people
 from approvals.forms import DecisionForm, QueueFilterForm, ReasonedForm, SeenForm, filter_query, seen_initial
 from approvals.gates import Consequence, Standing, Verdict
-from approvals.models import Decision, DecisionKind, Draft, Origin, Revision, Send
+from approvals.judgements import PASSED
+from approvals.models import Decision, DecisionKind, Draft, Judgement, Origin, Revision, Send, Stage
 from approvals.notes import links_in, notes_on, unknown_recipients
 from approvals.people import Right
 from approvals.queries import (
@@ -39,6 +40,7 @@ from approvals.transitions.drafts import AlreadyDecided, DecisionRefused, NotAll
 from approvals.views.access import draft_or_404, person_of, signed_in
 from approvals.views.queue import queue_address, queue_context
 from approvals.views.writing import NotWritable, nothing_changed
+from policies import modes
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ GATE_WORDS: Mapping[str, Any] = {
     "restore": _lazy("Database"),
     "grant": _lazy("Grant"),
     "mailbox": _lazy("Mailbox"),
+    "mode": _lazy("Mode"),
     "decision": _lazy("Decision"),
     "recipients": _lazy("Recipients"),
     "content": _lazy("Content"),
@@ -288,6 +291,7 @@ def page_context(
         "signature": decision if decision is not None and decision.kind == DecisionKind.APPROVE else None,
         "status": _status(draft, send, decision),
         "verdicts": [_shown_verdict(_as_of(draft, verdict)) for verdict in verdicts],
+        "held_because": _held_because(draft, revision),
         "will_be_held": any(v.standing is Standing.REFUSED and v.gate == "switch" for v in verdicts),
         "hold": hold,
         "may_decide": may_decide,
@@ -351,6 +355,16 @@ def _verdicts(
         draft, revision, now=now, decision=decision, send=send, look=look, trouble=trouble
     )
     return gates.evaluate(facts)
+
+
+def _held_because(draft: Draft, revision: Revision) -> str:
+    """Why a draft waits for a person though it arrived in a mode that needs none; empty when it needs one."""
+    if draft.state != DraftState.PENDING or modes.needs_person(draft.mode):
+        return ""
+    asked = Judgement.objects.filter(revision=revision, stage=Stage.WITHOUT_PERSON).order_by("-pk").first()
+    if asked is None:
+        return _("It could not be read again when it arrived.")
+    return asked.sentence if asked.result != PASSED else ""
 
 
 def _as_of(draft: Draft, verdict: Verdict) -> Verdict:
