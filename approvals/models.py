@@ -379,6 +379,20 @@ class Attempt(models.Model):
         return f"{self.send_id} attempt {self.number}"
 
 
+class DomainContact(models.Model):
+    """A domain to which a mailbox has sent, written with the first acceptance; `domain` in A-labels, lower case."""
+
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="+")
+    domain = models.CharField(max_length=253)
+    first_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["mailbox", "domain"], name="domain_contact_once")]
+
+    def __str__(self) -> str:
+        return f"{self.mailbox_id} {self.domain}"
+
+
 class Stage(models.TextChoices):
     ARRIVAL = "arrival", _("Arrival")
     WITHOUT_PERSON = "without_person", _("For leaving without a person")

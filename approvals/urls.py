@@ -15,6 +15,7 @@ from approvals.views import (
     operations,
     policies,
     queue,
+    recipients,
     sent,
     unknown,
 )
@@ -46,6 +47,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("policies/", policies.policies, name="policies"),
     path("policies/history/", history.history, name="history"),
     path("policies/history/<int:judgement_id>/", history.judgement, name="judgement"),
+    path("policies/recipients/", recipients.entries, name="recipients"),
+    path("policies/recipients/add/", recipients.add, name="recipients_add"),
+    path("policies/recipients/<int:entry_id>/", recipients.entry, name="recipient"),
+    path("policies/recipients/<int:entry_id>/remove/", recipients.remove, name="recipient_remove"),
     path("operations/", operations.show, name="operations"),
     path("operations/stop/", operations.stop, name="stop"),
     path("operations/resume/", operations.resume, name="resume"),

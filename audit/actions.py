@@ -130,6 +130,11 @@ _ALL = (
     ),
     # Policies
     Action("policies.row.created", _("Policy added"), _("%(actor)s added to the policies.")),
+    Action(
+        "policies.rows.created",
+        _("Policies added together"),
+        _("%(actor)s added several rows to the policies at once."),
+    ),
     Action("policies.row.changed", _("Policy changed"), _("%(actor)s changed the policies.")),
     Action("policies.row.removed", _("Policy removed"), _("%(actor)s removed something from the policies.")),
     # Oversight modes

@@ -139,3 +139,31 @@ class Channel(Versioned):
 
     def __str__(self) -> str:
         return f"{self.kind} of mailbox {self.mailbox_id}"
+
+
+class RecipientKind(models.TextChoices):
+    ALLOW = "allow", _("Allow")
+    DENY = "deny", _("Deny")
+
+
+class RecipientEntry(Versioned):
+    """One line of the lists of recipients: `pattern` is an address, a domain or `*.domain` (`policies.recipients`)."""
+
+    kind = models.CharField(max_length=8, choices=RecipientKind)
+    scope = models.CharField(max_length=64)
+    pattern = models.CharField(max_length=320)
+    note = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [
+            # The pattern comes first: it is what the gate looks for.
+            models.UniqueConstraint(fields=["pattern", "scope", "kind"], name="recipient_entry_once")
+        ]
+        indexes = [
+            models.Index(fields=["pattern", "id"], name="recipient_by_pattern"),
+            models.Index(fields=["scope", "pattern", "id"], name="recipient_by_scope"),
+        ]
+        verbose_name_plural = "recipient entries"
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pattern} {self.scope}"

@@ -21,6 +21,12 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         (Right.READ_POLICIES, Right.EDIT_LISTS),
     ),
     (
+        "approvals:recipients",
+        _("Recipients"),
+        _("Who may be written to, and who may not."),
+        (Right.READ_POLICIES, Right.EDIT_LISTS),
+    ),
+    (
         "approvals:history",
         _("Evaluations"),
         _("What was judged, when, and which row decided."),

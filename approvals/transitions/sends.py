@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from agentmail.models import Transport
 from agentmail.types import ReplyClass, SendReply
-from approvals import gates, judgements, people
+from approvals import contacts, gates, judgements, people
 from approvals.content import content_of_revision, idempotency_key, send_token
 from approvals.freshness import Look, staleness
 from approvals.gates import Consequence, Verdict
@@ -595,6 +595,7 @@ def _accept(
         next_outcome_poll_at=now + timedelta(seconds=OUTCOME_POLL_SECONDS),
     )
     notifications.note_send(send, now=now)
+    contacts.note(send.mailbox_id, send.decision.revision.recipients(), at=now)
     _record(
         action,
         send,
