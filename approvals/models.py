@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from agentmail.models import Mailbox, OversightMode, ProviderEvent, RuleEvaluation
+from agentmail.models import Mailbox, Message, OversightMode, ProviderEvent, RuleEvaluation
 from approvals.states import (
     IN_FLIGHT_SEND_STATES,
     LIVE_ATTEMPT_STATES,
@@ -419,6 +419,28 @@ class JudgementRule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rule}:{self.version}"
+
+
+class InboundJudgement(models.Model):
+    """What our rules said about a message that arrived, once per message; that none matched is a row, too.
+
+    `rules` are "rule:id:version" in the order asked; `category` is empty when no rule gave one.
+    """
+
+    message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="inbound_judgement")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="inbound_judgements")
+    at = models.DateTimeField()
+    policy_version = models.BigIntegerField()
+    rules = models.JSONField(default=list)
+    evaluation_input = models.JSONField(default=dict)
+    applied_actions = models.JSONField(default=dict)
+    category = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["mailbox", "-at", "-id"], name="inbound_judgement_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.message_id} {self.category}"
 
 
 class Lookup(models.Model):
