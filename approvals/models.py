@@ -444,6 +444,28 @@ class JudgementRule(models.Model):
         return f"{self.rule}:{self.version}"
 
 
+class InboundJudgement(models.Model):
+    """What our rules said about a message that arrived, once per message; that none matched is a row, too.
+
+    `rules` are "rule:id:version" in the order asked; `category` is empty when no rule gave one.
+    """
+
+    message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="inbound_judgement")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="inbound_judgements")
+    at = models.DateTimeField()
+    policy_version = models.BigIntegerField()
+    rules = models.JSONField(default=list)
+    evaluation_input = models.JSONField(default=dict)
+    applied_actions = models.JSONField(default=dict)
+    category = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["mailbox", "-at", "-id"], name="inbound_judgement_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.message_id} {self.category}"
+
+
 class Lookup(models.Model):
     """One question about an unknown send: which source, when, what it said. Absence proves nothing."""
 

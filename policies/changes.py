@@ -6,7 +6,7 @@ An editor names the version of the row that was on the screen. When somebody els
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -97,6 +97,32 @@ def remove(kind: type[Row], pk: int, /, *, version: int, actor: Actor, reason: s
         before = _plain(row)
         _record("policies.row.removed", row, actor, reason, before=before, after={})
         row.delete()
+
+
+def change_parts(
+    kind: type[Row],
+    pk: int,
+    *,
+    actor: Actor,
+    reason: str = "",
+    write: Callable[[Row], tuple[Mapping[str, Any], Mapping[str, Any]]],
+) -> Row:
+    """Change what belongs to a row without being a field of it, such as the values of a list: one version more.
+
+    `write` is called with the locked row and gives what was there before and what is there now; nothing is recorded
+    when both are empty. No version is asked for: adding and taking values cannot overwrite anybody's work. Raises
+    `Conflict` when the row is gone.
+    """
+    with transaction.atomic():
+        row = _locked(kind, pk)
+        if row is None:
+            raise Conflict(None, {})
+        before, after = write(row)
+        if before or after:
+            row.version += 1
+            row.save(update_fields=["version"])
+            _record("policies.row.changed", row, actor, reason, before=dict(before), after=dict(after))
+        return row
 
 
 def _locked(kind: type[Row], pk: int) -> Row | None:

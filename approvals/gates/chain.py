@@ -17,6 +17,7 @@ from approvals.gates.fresh import fresh_gate
 from approvals.gates.grants import grant_gate, mailbox_gate
 from approvals.gates.mode import mode_gate
 from approvals.gates.recipients import recipients_gate
+from approvals.gates.rules import rules_gate
 from approvals.gates.sending import restore_gate, switch_gate
 from approvals.gates.thread import thread_gate
 from approvals.gates.verdicts import Consequence, Facts, Standing, Verdict
@@ -35,6 +36,7 @@ GATES: tuple[tuple[str, Gate], ...] = (
     ("decision", decision_gate),
     ("recipients", recipients_gate),
     ("content", content_gate),
+    ("rules", rules_gate),
     ("thread", thread_gate),
     ("fresh", fresh_gate),
 )

@@ -53,9 +53,12 @@ GATE_WORDS: Mapping[str, Any] = {
     "decision": _lazy("Decision"),
     "recipients": _lazy("Recipients"),
     "content": _lazy("Content"),
+    "rules": _lazy("Rules"),
     "thread": _lazy("Thread"),
     "fresh": _lazy("Fresh"),
 }
+# The page of a policy row that a verdict names as "kind:id:version".
+RULE_PAGES: Mapping[str, str] = {"rule": "approvals:rule"}
 LETTER_VIEWS = ("original", "changes", "sent")
 # A send under way is watched more closely than a draft that waits.
 WAITING_REFRESH_SECONDS, MOVING_REFRESH_SECONDS = 4, 2
@@ -391,7 +394,18 @@ def _shown_verdict(verdict: Verdict) -> dict[str, Any]:
         "shape": shape,
         "standing_word": word,
         "sentence": verdict.sentence,
+        "rules": _rule_links(verdict),
     }
+
+
+def _rule_links(verdict: Verdict) -> list[dict[str, str]]:
+    """The pages of the rows that decided, for the kinds that have one."""
+    links = []
+    for named in verdict.rules:
+        kind, number, _version = named.split(":")[:3] if named.count(":") == 2 else ("", "", "")
+        if kind in RULE_PAGES:
+            links.append({"name": f"{kind} {number}", "address": reverse(RULE_PAGES[kind], args=[number])})
+    return links
 
 
 def _verbs(draft: Draft, verdicts: Sequence[Verdict], chosen: QueueFilter) -> dict[str, str] | None:

@@ -36,6 +36,7 @@ def test_gates_are_asked_in_this_order() -> None:
         "decision",
         "recipients",
         "content",
+        "rules",
         "thread",
         "fresh",
     ]
