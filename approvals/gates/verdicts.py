@@ -28,6 +28,7 @@ class Consequence(StrEnum):
     STALE = "stale"  # the approval is void; the draft no longer answers its thread
     CHANGED = "changed"  # the approval is void; the draft is another one
     WITHDRAW = "withdraw"  # the draft is gone
+    REHEARSED = "rehearsed"  # it would have been sent, and never is
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class Verdict:
     """One gate's answer; `result` is a code of the contract when it refused, `sentence` is for people.
 
     An open verdict with `asks` is a question which the approval of a person answers who was shown it; `result` is
-    what it becomes when nobody does. `rules` names the policy rows that decided, as "kind:id:version".
+    what it becomes when nobody does. `rules` names the policy rows that decided, as "kind:id:version". `retry_at`
+    is when a refusal that waits can end at the earliest; an approval does not run out before.
     """
 
     gate: str
@@ -45,6 +47,7 @@ class Verdict:
     consequence: Consequence | None = None
     asks: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
+    retry_at: datetime | None = None
 
     def to_json(self) -> dict[str, str]:
         return {
@@ -60,6 +63,7 @@ class Facts:
     """What the gates are asked about. Without a decision, and without a look, it is a preview.
 
     `is_reviewed` says whether a person decides about this mail, or decided; without one a question is a "no".
+    `is_rehearsal` says that the claim was prepared for a mailbox in its dry run, so that nothing may leave.
     """
 
     draft: Draft
@@ -73,6 +77,7 @@ class Facts:
     trouble: str = ""
     is_claim: bool = False
     is_reviewed: bool = True
+    is_rehearsal: bool = False
 
 
 def facts_about(
@@ -86,6 +91,7 @@ def facts_about(
     trouble: str = "",
     is_claim: bool = False,
     is_reviewed: bool = True,
+    is_rehearsal: bool = False,
 ) -> Facts:
     return Facts(
         draft=draft,
@@ -99,4 +105,5 @@ def facts_about(
         trouble=trouble,
         is_claim=is_claim,
         is_reviewed=is_reviewed,
+        is_rehearsal=is_rehearsal,
     )

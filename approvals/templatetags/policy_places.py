@@ -20,6 +20,12 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         _("Who may do what, and what changed last."),
         (Right.READ_POLICIES, Right.EDIT_LISTS),
     ),
+    (
+        "approvals:caps",
+        _("Caps"),
+        _("How much each mailbox may send an hour and a day, and what is used."),
+        (Right.READ_POLICIES,),
+    ),
 )
 
 

@@ -36,6 +36,8 @@ def test_gates_are_asked_in_this_order() -> None:
         "content",
         "thread",
         "fresh",
+        "caps",
+        "dry_run",
     ]
 
 
