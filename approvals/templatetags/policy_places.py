@@ -26,6 +26,12 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         _("How much each mailbox may send an hour and a day, and what is used."),
         (Right.READ_POLICIES,),
     ),
+    (
+        "approvals:history",
+        _("Evaluations"),
+        _("What was judged, when, and which row decided."),
+        (Right.READ_POLICIES,),
+    ),
 )
 
 

@@ -24,7 +24,7 @@ from audit.record import SYSTEM
 from policies import caps, changes, mailbox_settings
 from policies.caps import CapReached, Limit, Source
 from policies.models import Policy, Reservation, Window, Workspace, WorkspaceMember
-from tests.approvals.conftest import approve, retry, sent
+from tests.approvals.conftest import approve, claim_of, retry, sent
 
 AT = datetime(2026, 11, 25, 10, 59, 50, tzinfo=UTC)
 
@@ -107,7 +107,7 @@ def test_a_fixed_window_opens_at_the_full_hour() -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.row("000-12", "K1")
+@pytest.mark.row("K1")
 @pytest.mark.parametrize(("seconds", "is_allowed"), [(3599, False), (3600, True)])
 def test_a_sliding_window_lets_go_of_a_send_3600_seconds_later(seconds: int, is_allowed: bool) -> None:
     attach(7, policy(window=Window.SLIDING))
@@ -117,7 +117,7 @@ def test_a_sliding_window_lets_go_of_a_send_3600_seconds_later(seconds: int, is_
 
 
 @pytest.mark.django_db
-@pytest.mark.row("000-12", "K1")
+@pytest.mark.row("K1")
 @pytest.mark.parametrize(("seconds", "is_allowed"), [(86_399, False), (86_400, True)])
 def test_a_sliding_day_is_86400_seconds(seconds: int, is_allowed: bool) -> None:
     attach(7, policy(window=Window.SLIDING, day_cap=20))
@@ -318,7 +318,7 @@ def test_a_waiting_approval_runs_out_with_its_draft(pending: Draft, alice: User,
 
 def claimed(send: Send) -> sends.Claim:
     look = freshness.look(send.draft, configured_client(), verify_attachments=False)
-    claim = sends.claim(send.pk, look=look, trouble="", worker="worker-1")
+    claim = claim_of(send, look)
     assert isinstance(claim, sends.Claim), claim
     return claim
 

@@ -12,15 +12,16 @@ from django.core.management import call_command
 
 from agentmail.models import Mailbox, Transport
 from approvals import evidence, rehearsal
+from approvals.content import content_of_revision, edited
 from approvals.models import Comparison, Draft, Judgement, Role
 from approvals.states import DraftState, SendState
-from approvals.transitions import sends
+from approvals.transitions import drafts, sends
 from approvals.transitions.sends import SendRefused
 from audit.clock import database_now
 from audit.models import Entry
 from policies import caps, changes, mailbox_settings
 from policies.models import MailboxSettings, Reservation
-from tests.approvals.conftest import actions, approve, person, retry, sent
+from tests.approvals.conftest import actions, approve, claim_of, person, retry, seen, sent
 
 
 @pytest.fixture
@@ -85,6 +86,24 @@ def test_a_dry_run_leaves_the_draft_at_the_provider_as_it_is(
     assert [call for call in actions(draft) if call == "approvals.send.draft_deleted"] == []
 
 
+def test_an_edited_draft_is_rehearsed_without_its_wording_at_the_provider(
+    agent_writes: Callable[..., Draft], alice: User, rehearsing: Mailbox
+) -> None:
+    Mailbox.objects.filter(pk=rehearsing.pk).update(transport=Transport.PROVIDER_DRAFT)
+    draft = agent_writes()
+    drafts.edit(
+        draft.pk,
+        person=alice,
+        seen=seen(draft),
+        content=edited(content_of_revision(draft.current_revision), {"subject": "Re: Your order"}),
+    )
+    upstream = draft.upstream_sha256
+
+    send = sent(draft, alice)
+
+    assert (send.state, draft.upstream_sha256) == (SendState.DRY_RUN, upstream)
+
+
 def test_what_ended_in_a_dry_run_is_not_sent_after_it(
     pending: Draft, alice: User, ada: User, rehearsing: Mailbox, sandbox: Any
 ) -> None:
@@ -128,7 +147,7 @@ def test_a_claim_prepared_for_a_dry_run_that_ended_meanwhile_sends_nothing(
 ) -> None:
     send = approve(pending, alice)
 
-    refusal = sends.claim(send.pk, look=None, trouble="", worker="w", is_rehearsal=True)
+    refusal = claim_of(send, None, is_rehearsal=True)
 
     assert isinstance(refusal, sends.Refusal)
     send.refresh_from_db()
@@ -160,7 +179,7 @@ def test_an_undo_of_a_rehearsed_mail_is_refused(pending: Draft, alice: User, reh
 # Comparisons
 
 
-@pytest.mark.row("000-37", "000-41")
+@pytest.mark.row("000-37")
 def test_a_person_says_beside_it_what_they_would_have_done(
     pending: Draft, alice: User, bruno: User, rehearsing: Mailbox
 ) -> None:

@@ -270,7 +270,15 @@ def rehearsed(alice, carol, support):
     draft = scenes.draft_in_thread(support)
     send = scene_sends.queued(draft, alice)
     transitions.Send.objects.filter(pk=send.pk).update(next_attempt_at=send.queued_at)
-    transitions.claim(send.pk, look=scene_sends.look_at(draft), trouble="", worker="w", is_rehearsal=True)
+    transitions.claim(
+        send.pk,
+        decision_id=send.decision_id,
+        transport=support.transport,
+        look=scene_sends.look_at(draft),
+        trouble="",
+        worker="w",
+        is_rehearsal=True,
+    )
     draft.refresh_from_db()
     return draft
 
@@ -291,7 +299,6 @@ def test_the_sent_page_lists_it_apart(desk, rehearsed):
     assert "Priya Nair" not in desk.page(address).text()
 
 
-@pytest.mark.row("000-41")
 def test_a_reviewer_says_it_would_have_been_wrong_and_the_evidence_counts_it(desk, carol, support, rehearsed):
     compare = reverse("approvals:compare", args=[rehearsed.public_id])
 
