@@ -278,6 +278,8 @@ class Send(models.Model):
     waiting_for = models.CharField(max_length=300, blank=True)
     connect_failures = models.PositiveSmallIntegerField(default=0)
     stop_reason = models.CharField(max_length=300, blank=True)
+    # Set while a cap keeps it waiting, so that its approval does not run out for that; see approvals.gates.
+    valid_until = models.DateTimeField(null=True)
 
     accepted_at = models.DateTimeField(null=True)
     provider_message_id = models.CharField(max_length=255, blank=True)
@@ -428,6 +430,38 @@ class Judgement(models.Model):
 
     def __str__(self) -> str:
         return f"{self.draft_id} {self.stage} {self.result}"
+
+
+class WrongKind(models.TextChoices):
+    FACT = "fact", _("A fact is wrong")
+    THREAD = "thread", _("It answers the wrong thing")
+    TONE = "tone", _("The tone is wrong")
+    RECIPIENT = "recipient", _("Wrong recipient")
+    POLICY = "policy", _("Against our policy")
+
+
+class Comparison(models.Model):
+    """What a person would have done with a draft that a dry run would have sent, one for each person and draft."""
+
+    draft = models.ForeignKey(Draft, on_delete=models.PROTECT, related_name="comparisons")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="comparisons")
+    would_send = models.BooleanField()
+    wrong_kind = models.CharField(max_length=16, choices=WrongKind, blank=True)
+    note = models.TextField(blank=True)
+    made_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["draft", "person"], name="comparison_once_per_person"),
+            models.CheckConstraint(
+                condition=Q(would_send=True, wrong_kind="") | (Q(would_send=False) & ~Q(wrong_kind="")),
+                name="wrong_comparison_says_what",
+            ),
+        ]
+        indexes = [models.Index(fields=["-made_at"], name="comparison_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.draft_id} {self.person_id}"
 
 
 class JudgementRule(models.Model):

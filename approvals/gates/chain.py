@@ -11,8 +11,10 @@ from dataclasses import replace
 
 from django.utils.translation import gettext as _
 
+from approvals.gates.caps import caps_gate
 from approvals.gates.content import content_gate
 from approvals.gates.decision import decision_gate
+from approvals.gates.dry_run import dry_run_gate
 from approvals.gates.fresh import fresh_gate
 from approvals.gates.grants import grant_gate, mailbox_gate
 from approvals.gates.mode import mode_gate
@@ -39,6 +41,8 @@ GATES: tuple[tuple[str, Gate], ...] = (
     ("rules", rules_gate),
     ("thread", thread_gate),
     ("fresh", fresh_gate),
+    ("caps", caps_gate),
+    ("dry_run", dry_run_gate),
 )
 
 

@@ -39,6 +39,12 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         (Right.READ_POLICIES, Right.EDIT_LISTS),
     ),
     (
+        "approvals:caps",
+        _("Caps"),
+        _("How much each mailbox may send an hour and a day, and what is used."),
+        (Right.READ_POLICIES,),
+    ),
+    (
         "approvals:history",
         _("Evaluations"),
         _("What was judged, when, and which row decided."),

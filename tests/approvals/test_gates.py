@@ -39,6 +39,8 @@ def test_gates_are_asked_in_this_order() -> None:
         "rules",
         "thread",
         "fresh",
+        "caps",
+        "dry_run",
     ]
 
 
