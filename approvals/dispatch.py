@@ -40,7 +40,8 @@ from approvals.states import AttemptState, SendState
 from approvals.transitions import sends
 from audit.clock import database_now
 from audit.record import SYSTEM
-from policies import locks, switch
+from policies import locks, mailbox_settings, switch
+from policies.models import Delivery
 
 logger = logging.getLogger(__name__)
 
@@ -125,14 +126,16 @@ def _dispatch_locked(send: Send, lock: locks.HeldLock) -> Result:
         logger.exception("the payload of send %s cannot be built", send.pk)
         sends.defer(send.pk, _("The frozen attachments of this draft are missing or damaged."), seconds=300)
         return Result.DEFERRED
+    transport = sends.transport_of(send)
     look: Look | None = None
     trouble = ""
+    is_rehearsal = _is_rehearsal(send)
     if switch.read([switch.GLOBAL, send.mailbox.scope]).is_open:
         try:
             client = configured_client()
             if _found_by_token(send, client):  # a mail that a restored database has forgotten
                 return Result.FOUND
-            if send.mailbox.transport == Transport.PROVIDER_DRAFT:
+            if transport == Transport.PROVIDER_DRAFT and not is_rehearsal:
                 _prepare_upstream(send, revision_content, client)
             look = freshness.look(  # C4
                 send.draft, client, verify_attachments=True, read_timeout=LOOK_READ_SECONDS
@@ -153,10 +156,11 @@ def _dispatch_locked(send: Send, lock: locks.HeldLock) -> Result:
     claimed = sends.claim(  # C5
         send.pk,
         decision_id=send.decision_id,
-        transport=send.mailbox.transport,
+        transport=transport,
         look=look,
         trouble=trouble,
         worker=worker_name(),
+        is_rehearsal=is_rehearsal,
     )
     if claimed is None:
         return Result.NOTHING
@@ -240,11 +244,17 @@ def _second_look(
         return _("The end of this send became known before anything was posted."), ""
     if look is None or look.age_seconds() > settings.APPROVAL_FRESHNESS_SECONDS:
         return _("The last look at the thread is too old; it is taken again."), ""
+    if _is_rehearsal(send):
+        return _("The mailbox went into its dry run a moment ago."), ""
     try:
         instance.advance()
     except instance.MarkUnreadable as error:
         return _("The instance file cannot be written: %(why)s") % {"why": error}, "blocked_kill_switch"
     return None
+
+
+def _is_rehearsal(send: Send) -> bool:
+    return mailbox_settings.of(send.mailbox_id).delivery != Delivery.LIVE
 
 
 def _is_due(send: Send) -> bool:
