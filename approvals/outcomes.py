@@ -261,6 +261,9 @@ def _note_report(
             code=recipient.detail or recipient.code,
             provider_time=report.at,
         )
+    # Only a bounce that a mailbox detected in its own mail may name another message than the one it is about.
+    if report.token and send.state == SendState.ACCEPTED and event.type != "message.bounce_detected":
+        copies.note_reported(send, report.provider_message_id, configured_client())
 
 
 def _send_of(mailbox: Mailbox, provider_message_id: str, token: str) -> Send | None:

@@ -194,6 +194,10 @@ def revise(
             was_incomplete and not incomplete_reason
         ):
             return None
+        if not (was_incomplete or incomplete_reason) and _is_current_wording(draft, content):
+            # Put there by the desk itself, before it sends the draft.
+            Draft.objects.filter(pk=draft.pk).update(upstream_sha256=content.upstream_sha256)
+            return None
         if draft.state == DraftState.APPROVED:
             send = _lock_own_send(draft)
             if send is None or send.state != SendState.QUEUED:
@@ -343,7 +347,7 @@ def request_changes(
 
 
 def undo(draft_id: int, *, person: User) -> Draft:
-    """Take an approval back while its undo hold runs; the draft waits again.
+    """Take an approval back while its undo hold runs, or while its mail is held; the draft waits again.
 
     The approver may, and whoever may stop sends of the mailbox as an operator does. Raises DecisionRefused
     when the hold is over or the mail is under way: there is no recalling then.
@@ -358,10 +362,8 @@ def undo(draft_id: int, *, person: User) -> Draft:
         right = people.Right.DECIDE if is_own else people.Right.RESUME
         if not people.is_still_allowed(person.pk, right, draft.mailbox_id):
             raise NotAllowed(_("Only the person who approved, or an operator, can undo this."))
-        untouched = (
-            send.state == SendState.QUEUED and not send.attempts.filter(decision=send.decision).exists()
-        )
-        if not untouched or (send.not_before <= now and not send.held):
+        # What is queued has left by none of its attempts, so a held one can be taken back at any time.
+        if send.state != SendState.QUEUED or (send.not_before <= now and not send.held):
             raise DecisionRefused(_("The undo time is over; this mail can no longer be held back here."))
         sends.stop(
             send,
@@ -523,6 +525,13 @@ def _pending_for(
     if also is None and seen.thread_fingerprint != draft.thread_fingerprint:
         raise ThreadMoved(_("The thread moved after your page was made; look at it again."))
     return draft, now
+
+
+def _is_current_wording(draft: Draft, upstream: Content) -> bool:
+    """Whether a waiting draft reads at the provider as its current revision, which may be a person's."""
+    if draft.state not in (DraftState.PENDING, DraftState.APPROVED) or draft.current_revision is None:
+        return False
+    return content_of_revision(draft.current_revision).upstream_sha256 == upstream.upstream_sha256
 
 
 def _check_right(person: User, draft: Draft) -> None:

@@ -153,6 +153,7 @@ def test_resuming_needs_a_reason_and_the_password(ines):
     assert not is_open()
 
 
+@pytest.mark.row("D7")
 def test_an_operator_resumes_sending_and_held_mail_stays_held(box, mara, ines):
     send = sends.queued(scenes.draft(box, subject="Re: Held"), mara)
     stop(mara)
