@@ -19,6 +19,7 @@ from approvals.views import (
     recipients,
     rules,
     sent,
+    switches,
     unknown,
     value_lists,
 )
@@ -79,6 +80,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("operations/stop/", operations.stop, name="stop"),
     path("operations/resume/", operations.resume, name="resume"),
     path("operations/held/", operations.resume_held, name="resume_held"),
+    path("operations/stop-one/", switches.stop_scope, name="stop_scope"),
+    path("operations/resume-one/", switches.release_scope, name="release_scope"),
     path("operations/condition/", operations.show_condition, name="condition"),
     path("mailboxes/", mailboxes.mailboxes, name="mailboxes"),
     path("mailboxes/connect/", mailboxes.connect, name="connect"),
