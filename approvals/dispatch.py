@@ -31,12 +31,12 @@ from agentmail.exceptions import (
 from agentmail.failpoints import reach
 from agentmail.models import Transport
 from agentmail.types import MessageSnapshot, ReplyClass, SendReply
-from approvals import content, evaluations, freshness, instance, intake, mailboxes, pace
+from approvals import content, evaluations, freshness, instance, intake, mailboxes, pace, switchboard
 from approvals.content import Content, content_of_revision, frozen_payload
 from approvals.freshness import Look
 from approvals.gates import Consequence
 from approvals.models import AttachmentBlob, Attempt, Draft, Send
-from approvals.states import SendState
+from approvals.states import AttemptState, SendState
 from approvals.transitions import sends
 from audit.clock import database_now
 from audit.record import SYSTEM
@@ -150,7 +150,14 @@ def _dispatch_locked(send: Send, lock: locks.HeldLock) -> Result:
             sends.defer(send.pk, trouble, seconds=PROVIDER_SILENT_SECONDS)
             return Result.DEFERRED
     reach("C4")
-    claimed = sends.claim(send.pk, look=look, trouble=trouble, worker=worker_name())  # C5
+    claimed = sends.claim(  # C5
+        send.pk,
+        decision_id=send.decision_id,
+        transport=send.mailbox.transport,
+        look=look,
+        trouble=trouble,
+        worker=worker_name(),
+    )
     if claimed is None:
         return Result.NOTHING
     if isinstance(claimed, sends.Refusal):
@@ -169,7 +176,7 @@ def _post(
     with ExitStack() as inside:
         try:
             inside.enter_context(locks.fence_shared(scopes))
-            refusal = _second_look(send, look, lock)  # C6
+            refusal = _second_look(send, attempt, look, lock)  # C6
         except (locks.LocksUnavailable, DatabaseError) as error:
             logger.warning("the second look at send %s failed: %s", send.pk, type(error).__name__)
             refusal = _("The second look before sending could not be taken; it is tried again."), ""
@@ -185,11 +192,10 @@ def _post(
     elif reply.reply_class is ReplyClass.BLOCKED:
         evaluations.explain(attempt.pk)
     elif reply.reply_class is ReplyClass.PAYLOAD_MISMATCH:
-        switch.engage(
+        switchboard.stop_as(
+            SYSTEM,
             send.mailbox.scope,
-            actor=SYSTEM,
             reason=_("The provider holds another payload under the key of a send: a defect, or tampering."),
-            wait_seconds=settings.SWITCH_DRAIN_SECONDS,
         )
     return Result.POSTED
 
@@ -221,13 +227,17 @@ def _call(send: Send, attempt: Attempt, payload: bytes, content_type: str) -> Se
     )
 
 
-def _second_look(send: Send, look: Look | None, lock: locks.HeldLock) -> tuple[str, str] | None:
+def _second_look(
+    send: Send, attempt: Attempt, look: Look | None, lock: locks.HeldLock
+) -> tuple[str, str] | None:
     """Why the POST must not be made after all, and what holds it; None when it may."""
     reading = switch.read([switch.GLOBAL, send.mailbox.scope])
     if not reading.is_open:
         return reading.sentence, "blocked_kill_switch"
     if not lock.is_alive():
         return _("The lock of this send was lost; it is tried again."), ""
+    if not Attempt.objects.filter(pk=attempt.pk, state=AttemptState.DISPATCHED).exists():
+        return _("The end of this send became known before anything was posted."), ""
     if look is None or look.age_seconds() > settings.APPROVAL_FRESHNESS_SECONDS:
         return _("The last look at the thread is too old; it is taken again."), ""
     try:

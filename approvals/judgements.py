@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from approvals import gates
 from approvals.gates import Facts, Standing, Verdict
-from approvals.models import Judgement, Stage
+from approvals.models import Judgement, JudgementRule, Stage
 from policies import changes
 
 PASSED, PENDING = "passed", "pending"
@@ -23,7 +23,8 @@ def keep(facts: Facts, verdicts: Sequence[Verdict], stage: Stage) -> Judgement:
         result = deciding.result
     else:
         result = PENDING
-    return Judgement.objects.create(
+    rules = list(dict.fromkeys(rule for verdict in verdicts for rule in verdict.rules))
+    judgement = Judgement.objects.create(
         mailbox_id=facts.mailbox.pk,
         draft_id=facts.draft.pk,
         revision_id=facts.revision.pk,
@@ -34,5 +35,17 @@ def keep(facts: Facts, verdicts: Sequence[Verdict], stage: Stage) -> Judgement:
         gate=deciding.gate if deciding is not None else "",
         sentence=deciding.sentence if deciding is not None else "",
         verdicts=[verdict.to_json() for verdict in verdicts],
-        rules=list(dict.fromkeys(rule for verdict in verdicts for rule in verdict.rules)),
+        rules=rules,
     )
+    if rules:
+        JudgementRule.objects.bulk_create(
+            JudgementRule(judgement=judgement, rule=name, version=version)
+            for name, version in map(named_version, rules)
+        )
+    return judgement
+
+
+def named_version(rule: str) -> tuple[str, int]:
+    """Split "kind:id:version", as verdicts name policy rows, into "kind:id" and the version."""
+    name, _colon, version = rule.rpartition(":")
+    return name[:64], int(version)

@@ -407,6 +407,20 @@ class Judgement(models.Model):
         return f"{self.draft_id} {self.stage} {self.result}"
 
 
+class JudgementRule(models.Model):
+    """A policy row that decided in a judgement, so that a rule finds what it did. `rule` is "kind:id"."""
+
+    judgement = models.ForeignKey(Judgement, on_delete=models.CASCADE, related_name="named_rules")
+    rule = models.CharField(max_length=64)
+    version = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        indexes = [models.Index(fields=["rule", "-judgement"], name="judgement_by_rule")]
+
+    def __str__(self) -> str:
+        return f"{self.rule}:{self.version}"
+
+
 class Lookup(models.Model):
     """One question about an unknown send: which source, when, what it said. Absence proves nothing."""
 

@@ -99,7 +99,7 @@ def release_as(actor: Actor, scope: str, *, reason: str) -> int:
 
 
 def resume_held(send_ids: list[int], *, person: User) -> int:
-    """Let held sends ask their gates again, each on its own; how many were held. Raises SendRefused."""
+    """Let held sends ask their gates again, each on its own; how many do. Raises SendRefused."""
     resumed = 0
     for send_id in send_ids:
         if sends.resume(send_id, person=person):

@@ -41,7 +41,7 @@ def create(kind: type[Row], *, actor: Actor, reason: str = "", **fields: Any) ->
     with transaction.atomic():
         row = kind(**fields)
         row.save(force_insert=True)
-        _record("created", row, actor, reason, before={}, after=_plain(row))
+        _record("policies.row.created", row, actor, reason, before={}, after=_plain(row))
         return row
 
 
@@ -64,7 +64,7 @@ def change(kind: type[Row], pk: int, *, version: int, actor: Actor, reason: str 
             return row
         row.version += 1
         row.save()
-        _record("changed", row, actor, reason, before=before, after=after)
+        _record("policies.row.changed", row, actor, reason, before=before, after=after)
         return row
 
 
@@ -75,7 +75,7 @@ def remove(kind: type[Row], pk: int, *, version: int, actor: Actor, reason: str 
         if row is None or row.version != version:
             raise Conflict(row, {})
         before = _plain(row)
-        _record("removed", row, actor, reason, before=before, after={})
+        _record("policies.row.removed", row, actor, reason, before=before, after={})
         row.delete()
 
 
@@ -97,7 +97,7 @@ def _plain(row: Versioned) -> dict[str, Any]:
 
 
 def _record(
-    what: str, row: Versioned, actor: Actor, reason: str, *, before: dict[str, Any], after: dict[str, Any]
+    action: str, row: Versioned, actor: Actor, reason: str, *, before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     kind = type(row)._meta.model_name or ""
     names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
@@ -113,7 +113,7 @@ def _record(
         after=after,
     ).pk
     record(
-        f"policies.row.{what}",
+        action,
         actor=actor,
         reason=reason,
         mailbox_id=_mailbox_id(row),

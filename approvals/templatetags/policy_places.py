@@ -20,6 +20,12 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         _("Who may do what, and what changed last."),
         (Right.READ_POLICIES, Right.EDIT_LISTS),
     ),
+    (
+        "approvals:history",
+        _("Evaluations"),
+        _("What was judged, when, and which row decided."),
+        (Right.READ_POLICIES,),
+    ),
 )
 
 

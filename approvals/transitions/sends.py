@@ -13,9 +13,10 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
+from agentmail.models import Transport
 from agentmail.types import ReplyClass, SendReply
 from approvals import gates, judgements, people
-from approvals.content import idempotency_key, send_token
+from approvals.content import content_of_revision, idempotency_key, send_token
 from approvals.freshness import Look, staleness
 from approvals.gates import Consequence, Verdict
 from approvals.models import Attempt, Decision, Draft, Send, Stage, StaleReason, VoidReason
@@ -94,24 +95,30 @@ def queue(
     return send
 
 
-def claim(send_id: int, *, look: Look | None, trouble: str, worker: str) -> Claim | Refusal | None:
+def claim(
+    send_id: int, *, decision_id: int, transport: str, look: Look | None, trouble: str, worker: str
+) -> Claim | Refusal | None:
     """C5: ask every gate and, if all pass, commit the attempt that allows one POST.
 
-    None when there is nothing to claim. A refusal has been written when this returns. A send in `unknown` is
-    claimed only when a named person authorised a resend, and then goes back to `unknown` on any refusal.
+    `decision_id` and `transport` are those that the worker prepared its request for. None when there is nothing to
+    claim, or when the send goes by another approval or another transport by now: whoever prepares it anew may claim
+    it. A refusal has been written when this returns. A send in `unknown` is claimed only when a named person
+    authorised a resend, and then goes back to `unknown` on any refusal.
     """
     with transaction.atomic():
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL synchronous_commit TO ON")
-        # Before all other rows, as in an approval: a stop holds its row while it holds back the sends.
-        mailbox_id = Send.objects.values_list("mailbox_id", flat=True).get(pk=send_id)
-        switch.read([switch.GLOBAL, switch.mailbox_scope(mailbox_id)], lock=True)
+        _switch_of(send_id)
         send = lock_send(send_id)
         now = database_now()
         is_resend = send.state == SendState.UNKNOWN and send.resend_at is not None
         is_due = send.state == SendState.QUEUED and not send.held and send.next_attempt_at <= now
         if not (is_resend or is_due):
+            return None
+        if send.decision_id != decision_id or send.mailbox.transport != transport:
+            return None
+        if _waits_for_its_wording(send, look):
             return None
         revision = send.decision.revision
         facts = gates.facts_about(
@@ -158,12 +165,21 @@ def claim(send_id: int, *, look: Look | None, trouble: str, worker: str) -> Clai
     return Claim(attempt, send)
 
 
+def _waits_for_its_wording(send: Send, look: Look | None) -> bool:
+    """Whether the draft that would be sent itself says what the agent wrote, and not yet what was approved."""
+    if send.mailbox.transport != Transport.PROVIDER_DRAFT or look is None or look.draft is None:
+        return False
+    approved = content_of_revision(send.decision.revision)
+    return look.upstream_sha256 == send.draft.upstream_sha256 != approved.upstream_sha256
+
+
 def not_started(attempt_id: int, detail: str, *, held: str = "") -> None:
     """Note that the POST of an attempt was not made: the second look said no, or this process knows.
 
     The send is queued again (held when a person must resume it), or unknown when it was ambiguous before.
     """
     with transaction.atomic():
+        _switch_of(Attempt.objects.values_list("send_id", flat=True).get(pk=attempt_id))
         attempt, send, now = _locked(attempt_id)
         if attempt.state != AttemptState.DISPATCHED or send.state != SendState.DISPATCHED:
             return
@@ -178,23 +194,31 @@ def record_reply(attempt_id: int, reply: SendReply) -> None:
     """C9: write what the reply to an attempt proves. A second call for a finished attempt changes nothing.
 
     Once a send was ambiguous nothing but an acceptance moves it here (send-safety I4). An acceptance that comes after
-    a person ended or repeated the attempt counts as evidence found late.
+    a person ended or repeated the attempt counts as evidence found late, and one of another mail than the known one
+    as a second copy.
     """
-    if not _record_in_time(attempt_id, reply) and reply.reply_class is ReplyClass.ACCEPTED and reply.message:
-        attempt = Attempt.objects.select_related("send").get(pk=attempt_id)
-        if attempt.state in (AttemptState.OVERRIDDEN, AttemptState.CLOSED):
-            is_news = found(
-                attempt.send_id,
-                source="late_reply",
-                provider_message_id=reply.message.id,
-                provider_thread_id=reply.message.thread_id,
-            )
-            if not is_news and attempt.send.provider_message_id not in ("", reply.message.id):
-                note_second_copy(attempt.send_id, reply.message.id)
+    if (
+        _record_in_time(attempt_id, reply)
+        or reply.reply_class is not ReplyClass.ACCEPTED
+        or not reply.message
+    ):
+        return
+    attempt = Attempt.objects.get(pk=attempt_id)
+    if attempt.state in (AttemptState.OVERRIDDEN, AttemptState.CLOSED):
+        found(
+            attempt.send_id,
+            source="late_reply",
+            provider_message_id=reply.message.id,
+            provider_thread_id=reply.message.thread_id,
+        )
+    known = Send.objects.values_list("provider_message_id", flat=True).get(pk=attempt.send_id)
+    if known not in ("", reply.message.id):
+        note_second_copy(attempt.send_id, reply.message.id)
 
 
 def _record_in_time(attempt_id: int, reply: SendReply) -> bool:
     with transaction.atomic():
+        _switch_of(Attempt.objects.values_list("send_id", flat=True).get(pk=attempt_id))
         attempt, send, now = _locked(attempt_id)
         if attempt.state not in LIVE_ATTEMPT_STATES or send.state not in (
             SendState.DISPATCHED,
@@ -340,12 +364,16 @@ def run_out(send_id: int) -> bool:
 
 
 def resume(send_id: int, *, person: User) -> bool:
-    """Let a held send ask its gates again; whether it was held. Needs the right to resume on its mailbox."""
+    """Let a held send ask its gates again; whether it does. Needs the right to resume on its mailbox.
+
+    While sending is stopped it stays held, or the end of the stop would let it out by itself.
+    """
     with transaction.atomic():
+        is_open = _switch_of(send_id).is_open
         send = lock_send(send_id)
         if not people.is_still_allowed(person.pk, people.Right.RESUME, send.mailbox_id):
             raise SendRefused(_("You may not resume sends of this mailbox."))
-        if send.state != SendState.QUEUED or not send.held:
+        if send.state != SendState.QUEUED or not send.held or not is_open:
             return False
         now = database_now()
         held = send.held
@@ -357,10 +385,19 @@ def resume(send_id: int, *, person: User) -> bool:
 
 
 def hold_queued(scope_filter: Mapping[str, Any], result: str) -> int:
-    """Hold every queued send of a scope, inside the transaction that engages its switch; how many."""
-    return Send.objects.filter(state=SendState.QUEUED, held="", **scope_filter).update(
+    """Hold every queued send of a scope, inside the transaction that engages its switch; how many.
+
+    The permissions to resend that were given in it and not used yet end too: a release must not use them.
+    """
+    held = Send.objects.filter(state=SendState.QUEUED, held="", **scope_filter).update(
         held=result, held_at=database_now()
     )
+    authorised = Send.objects.select_for_update(of=("self",)).filter(
+        state=SendState.UNKNOWN, resend_at__isnull=False, **scope_filter
+    )
+    for send in list(authorised.select_related("draft", "decision__revision").order_by("pk")):
+        _end_resend(send, _("Sending was stopped."), outcome=result)
+    return held
 
 
 def close(send_id: int, *, person: User, as_sent: bool, reason: str) -> Send:
@@ -377,9 +414,15 @@ def close(send_id: int, *, person: User, as_sent: bool, reason: str) -> Send:
 
 
 def authorise_resend(send_id: int, *, person: User, reason: str) -> Send:
-    """Allow one more POST for an unknown send, with the same key, once every gate has passed again."""
+    """Allow one more POST for an unknown send, with the same key, once every gate has passed again.
+
+    Raises SendRefused while sending is stopped: the permission would outlive the stop.
+    """
     with transaction.atomic():
+        reading = _switch_of(send_id)
         send = _unknown_for(send_id, person)
+        if not reading.is_open:
+            raise SendRefused(reading.sentence)
         now = database_now()
         Send.objects.filter(pk=send.pk, state=SendState.UNKNOWN).update(
             resend_by=person, resend_at=now, resend_reason=reason, waiting_for=""
@@ -668,6 +711,10 @@ def _back_in_queue(
             resend_by=None,
         )
         return
+    # A stop holds what is queued, and this was not queued when it came; its end must not let it out either.
+    reading = switch.read([switch.GLOBAL, send.mailbox.scope])
+    if not (held or reading.is_open):
+        held, waiting_for = "blocked_kill_switch", reading.sentence
     move_send(
         send,
         SendState.QUEUED,
@@ -744,6 +791,12 @@ def _locked(attempt_id: int) -> tuple[Attempt, Send, datetime]:
     send = lock_send(Attempt.objects.values_list("send_id", flat=True).get(pk=attempt_id))
     attempt = Attempt.objects.select_for_update(of=("self",)).get(pk=attempt_id)
     return attempt, send, database_now()
+
+
+def _switch_of(send_id: int) -> switch.Reading:
+    """Read and share-lock the switch of a send, before all other rows: a stop holds its row while it holds sends."""
+    mailbox_id = Send.objects.values_list("mailbox_id", flat=True).get(pk=send_id)
+    return switch.read([switch.GLOBAL, switch.mailbox_scope(mailbox_id)], lock=True)
 
 
 def _unknown_for(send_id: int, person: User) -> Send:

@@ -154,6 +154,11 @@ def resume_held(request: HttpRequest) -> HttpResponseBase:
         return page(request, problem=str(refusal), status=409)
     except NotWritable:
         return page(request, problem=nothing_changed(), status=503)
+    if not resumed:
+        problem = _(
+            "Nothing was resumed: sending from this mailbox is stopped, or somebody else resumed the mail before."
+        )
+        return page(request, problem=problem, status=409)
     messages.success(
         request,
         ngettext(

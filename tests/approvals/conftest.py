@@ -20,7 +20,9 @@ from agentmail import webhooks
 from agentmail.client import configured_client
 from agentmail.models import Mailbox, ProviderEvent
 from approvals import decisions, dispatch, intake, mailboxes, outcomes
+from approvals.freshness import Look
 from approvals.models import Decision, Draft, Membership, Role, Send
+from approvals.transitions import sends
 from approvals.transitions.drafts import DecisionRefused, Seen, seen_of
 from approvals.transitions.follow_ups import FollowUpRefused
 from approvals.transitions.sends import SendRefused
@@ -67,6 +69,18 @@ def retry(send: Send) -> dispatch.Result:
     result = dispatch.dispatch(send.pk)
     send.refresh_from_db()
     return result
+
+
+def claim_of(send: Send, look: Look | None) -> sends.Claim | sends.Refusal | None:
+    """Claim a send as a worker does that prepared what is approved now."""
+    return sends.claim(
+        send.pk,
+        decision_id=send.decision_id,
+        transport=send.mailbox.transport,
+        look=look,
+        trouble="",
+        worker="test",
+    )
 
 
 def age(row: Draft | Send | Decision, **back: timedelta) -> None:

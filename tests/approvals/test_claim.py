@@ -9,7 +9,7 @@ from approvals import decisions, dispatch
 from approvals.content import content_of_revision
 from approvals.models import Draft, Revision, Send
 from approvals.transitions import sends
-from tests.approvals.conftest import seen
+from tests.approvals.conftest import claim_of, seen
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def queued(pending: Draft, alice: User) -> Send:
 
 def test_a_finished_send_cannot_be_claimed(queued: Send) -> None:
     assert dispatch.dispatch(queued.pk) == "posted"
-    assert sends.claim(queued.pk, look=None, trouble="", worker="test") is None
+    assert claim_of(queued, None) is None
 
 
 def test_a_revision_that_was_changed_behind_its_approval_is_not_sent(queued: Send, sandbox: Any) -> None:

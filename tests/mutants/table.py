@@ -11,6 +11,8 @@ FRESHNESS = "tests/approvals/test_freshness.py"
 SWITCH_LOAD = "tests/approvals/test_switch_load.py"
 CONSTRAINTS = "tests/approvals/test_constraints.py"
 CLAIM = "tests/approvals/test_claim.py"
+PREPARED = "tests/approvals/test_prepared.py"
+LATE = "tests/approvals/test_late_evidence.py"
 CRASHES = "tests/approvals/test_crash_points.py"
 SWITCH = "tests/policies/test_switch.py"
 
@@ -75,6 +77,24 @@ MUTANTS: tuple[Mutant, ...] = (
         SENDS,
         f"{CLAIM}::test_a_finished_send_cannot_be_claimed",
         ("        if not (is_resend or is_due):\n            return None\n", ""),
+    ),
+    _mutant(
+        "I8: the claim is for the approval that the worker prepared",
+        SENDS,
+        f"{PREPARED}::test_worker_overtaken_by_another_approval_never_sends_the_older_wording",
+        ("send.decision_id != decision_id or send.mailbox.transport", "send.mailbox.transport"),
+    ),
+    _mutant(
+        "the claim is for the transport that the worker prepared",
+        SENDS,
+        f"{PREPARED}::test_mailbox_that_changed_its_transport_under_way_sends_with_our_token",
+        (" or send.mailbox.transport != transport:", ":"),
+    ),
+    _mutant(
+        "I5: a draft that is sent itself says what was approved",
+        SENDS,
+        f"{PREPARED}::test_agents_wording_that_is_back_after_a_change_does_not_leave_for_the_approved_one",
+        ("        if _waits_for_its_wording(send, look):\n            return None\n", ""),
     ),
     _mutant(
         "a state is written by compare-and-set",
@@ -210,6 +230,15 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             "    if look is None or look.age_seconds() > settings.APPROVAL_FRESHNESS_SECONDS:",
             "    if look is None:",
+        ),
+    ),
+    _mutant(
+        "what became known since the claim is asked for before the POST",
+        DISPATCH,
+        f"{LATE}::test_resend_is_not_posted_once_the_first_copy_is_known",
+        (
+            "    if not Attempt.objects.filter(pk=attempt.pk, state=AttemptState.DISPATCHED).exists():",
+            "    if False:",
         ),
     ),
     _mutant(

@@ -136,9 +136,7 @@ def evaluation(box, provider_message_id, **fields):
         mailbox=box,
         provider_id=f"evaluation-{next(_numbers)}",
         provider_message_id=provider_message_id,
-        evaluated_at=int(START.timestamp()),
-        stage="outbound_send",
-        **fields,
+        **{"evaluated_at": int(START.timestamp()), "stage": "outbound_send"} | fields,
     )
 
 

@@ -50,7 +50,14 @@ def queued(draft, person):
 
 def dispatched(draft, person):
     send = queued(draft, person)
-    claim = sends.claim(send.pk, look=look_at(draft), trouble="", worker="worker-1")
+    claim = sends.claim(
+        send.pk,
+        decision_id=send.decision_id,
+        transport=send.mailbox.transport,
+        look=look_at(draft),
+        trouble="",
+        worker="worker-1",
+    )
     assert isinstance(claim, sends.Claim), claim
     return claim
 

@@ -27,8 +27,8 @@ GATES_IN_ORDER = [
     "Decision",
     "Recipients",
     "Content",
-    "Fresh",
     "Thread",
+    "Fresh",
 ]
 
 
@@ -49,6 +49,7 @@ def stale(draft, *messages):
     draft.refresh_from_db()
 
 
+@pytest.mark.row("D1")
 def test_the_page_shows_every_message_of_the_thread_and_the_draft(desk, support):
     draft = scenes.draft_in_thread(support, length=3, body="The answer of the agent")
 
@@ -230,6 +231,7 @@ def test_every_gate_is_asked_in_the_fixed_order(desk, support):
     assert words == GATES_IN_ORDER
 
 
+@pytest.mark.row("000-32")
 def test_a_stopped_switch_is_told_and_the_verbs_stay(desk, support):
     draft = scenes.draft_in_thread(support)
     switch.engage("global", actor=SYSTEM, reason="wrong prices", wait_seconds=0)

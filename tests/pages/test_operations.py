@@ -4,6 +4,7 @@ import pytest
 from django.core.cache import cache
 
 from agentmail.models import ProviderEvent, WebhookRejection
+from approvals import switchboard
 from approvals.models import Heartbeat, Send
 from audit.clock import database_now
 from audit.models import Entry
@@ -152,6 +153,7 @@ def test_resuming_needs_a_reason_and_the_password(ines):
     assert not is_open()
 
 
+@pytest.mark.row("D7")
 def test_an_operator_resumes_sending_and_held_mail_stays_held(box, mara, ines):
     send = sends.queued(scenes.draft(box, subject="Re: Held"), mara)
     stop(mara)
@@ -207,6 +209,18 @@ def test_nothing_is_resumed_while_sending_is_stopped(box, mara, ines):
 
     assert response.status_code == 409
     assert "Resume sending first" in sends.words(response)
+    send.refresh_from_db()
+    assert send.held == "blocked_kill_switch"
+
+
+def test_nothing_of_a_stopped_mailbox_is_resumed(box, mara, ines):
+    send = sends.queued(scenes.draft(box), mara)
+    switchboard.stop(box.scope, person=mara, reason="Old prices.")
+
+    response = post(ines, "held", chosen=[str(send.draft.public_id)])
+
+    assert response.status_code == 409
+    assert "Nothing was resumed" in sends.words(response)
     send.refresh_from_db()
     assert send.held == "blocked_kill_switch"
 

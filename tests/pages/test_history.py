@@ -1,0 +1,162 @@
+"""The history of evaluations: ours and the provider's in one list, and one evaluation in full."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.urls import reverse
+
+from approvals import gates
+from approvals.judgements import keep
+from approvals.models import Judgement, Stage
+from audit.clock import database_now
+from audit.record import SYSTEM
+from policies import switch
+from tests.pages import scenes, sends
+from tests.pages.pages import browser
+
+pytestmark = pytest.mark.django_db
+LIST = "/policies/history/"
+
+
+def judged(draft, *, stage=Stage.ARRIVAL):
+    facts = gates.facts_about(draft, draft.current_revision, now=database_now())
+    return keep(facts, gates.evaluate(facts), stage)
+
+
+def blocked(box, **fields):
+    """A draft whose claim was refused by the kill switch."""
+    draft = scenes.draft(box, **fields)
+    switch.engage(box.scope, actor=SYSTEM, reason="wrong prices", wait_seconds=0)
+    judgement = judged(draft)
+    switch.release(box.scope, actor=SYSTEM, reason="mended")
+    return judgement
+
+
+def lines(person, query=""):
+    response = browser(person).get(LIST + query)
+    assert response.status_code == 200
+    return response.context["lines"]
+
+
+@pytest.mark.row("001-30")
+def test_the_newest_evaluation_stands_on_top_whoever_made_it(support, bob):
+    old = judged(scenes.draft(support))
+    scenes.evaluation(support, "m-1", evaluated_at=int((old.at + timedelta(seconds=5)).timestamp()))
+    Judgement.objects.filter(pk=old.pk).update(at=old.at - timedelta(minutes=1))
+    new = judged(scenes.draft(support))
+    Judgement.objects.filter(pk=new.pk).update(at=new.at + timedelta(minutes=1))
+
+    shown = lines(bob)
+
+    assert [line.get("judgement") and line["judgement"].pk for line in shown] == [new.pk, None, old.pk]
+
+
+@pytest.mark.row("001-30")
+def test_pages_lose_and_double_nothing_whatever_is_judged_meanwhile(support, bob):
+    draft = scenes.draft(support)
+    made = [judged(draft).pk for _ in range(60)]
+    for number in range(60):
+        scenes.evaluation(support, f"m-{number}", evaluated_at=int(database_now().timestamp()) - number)
+
+    first = browser(bob).get(LIST)
+    judged(draft)
+    scenes.evaluation(support, "late", evaluated_at=int(datetime.now(UTC).timestamp()) + 60)
+    seen, response = [], first
+    while True:
+        seen += response.context["lines"]
+        following = response.context["paging"]["next_address"]
+        if not following:
+            break
+        response = browser(bob).get(following)
+
+    ours = [line["judgement"].pk for line in seen if line.get("judgement")]
+    theirs = [line["evaluation"].pk for line in seen if line.get("evaluation")]
+    assert sorted(ours) == sorted(made)
+    assert len(theirs) == len(set(theirs)) == 60
+
+
+@pytest.mark.row("001-32", "003-28")
+def test_a_filter_by_result_leaves_what_was_blocked_by_either(support, bob):
+    judged(scenes.draft(support))
+    refused = blocked(support)
+    scenes.evaluation(support, "m-1", applied_actions={"blocked": True})
+    scenes.evaluation(support, "m-2", applied_actions={"blocked": False})
+
+    shown = lines(bob, "?result=blocked")
+
+    assert [line["judgement"].pk for line in shown if line.get("judgement")] == [refused.pk]
+    assert [line["evaluation"].provider_message_id for line in shown if line.get("evaluation")] == ["m-1"]
+
+
+def test_a_filter_by_rule_of_the_provider_finds_its_evaluations(support, bob):
+    scenes.evaluation(support, "m-1", matched_rule_ids=["rule-press"])
+    scenes.evaluation(support, "m-2", matched_rule_ids=["rule-press-2"])
+
+    shown = lines(bob, "?rule=rule-press")
+
+    assert [line["evaluation"].provider_message_id for line in shown] == ["m-1"]
+
+
+def test_a_filter_by_draft_leaves_its_evaluations(support, bob, alice):
+    type(support).objects.filter(pk=support.pk).update(undo_seconds=0)
+    support.refresh_from_db()
+    send = sends.accepted(scenes.draft(support), alice)
+    judged(scenes.draft(support))
+    scenes.evaluation(support, send.provider_message_id)
+    scenes.evaluation(support, "of-another-mail")
+
+    shown = lines(bob, f"?draft={send.draft.public_id}")
+
+    assert {line["judgement"].draft_id for line in shown if line.get("judgement")} == {send.draft_id}
+    assert [line["evaluation"].provider_message_id for line in shown if line.get("evaluation")] == [
+        send.provider_message_id
+    ]
+
+
+@pytest.mark.row("001-31", "000-28")
+def test_from_the_refused_draft_the_deciding_gate_is_two_clicks_away(support, alice):
+    refused = blocked(support)
+    desk = browser(alice)
+
+    draft_page = desk.page(f"/drafts/{refused.draft.public_id}/")
+    [first] = [a for a in draft_page.all("a") if draft_page.text(a) == "Every evaluation of this draft"]
+    list_page = desk.page(first.get("href"))
+    [second] = [a for a in list_page.all("a") if "Blocked by the kill switch" in list_page.text(a)]
+    page = desk.page(second.get("href"))
+
+    assert "Blocked by the gate switch" in page.text()
+    assert "wrong prices" in page.text()
+
+
+@pytest.mark.row("001-32")
+def test_an_evaluation_shows_every_gate_those_behind_the_refusal_too(support, bob):
+    refused = blocked(support)
+
+    page = browser(bob).page(reverse("approvals:judgement", args=[refused.pk]))
+
+    table = page.all("tbody")[0]
+    assert len(list(table.iter("tr"))) == len(gates.GATES)
+
+
+def test_evaluations_of_a_foreign_mailbox_do_not_exist(support, eve):
+    refused = blocked(support)
+
+    assert lines(eve) == []
+    assert browser(eve).get(reverse("approvals:judgement", args=[refused.pk])).status_code == 404
+
+
+@pytest.mark.parametrize(("who", "status"), [("mallory", 403), ("alice", 200), ("dave", 200), ("carol", 200)])
+def test_reading_policies_opens_the_history(request, support, who, status):
+    assert browser(request.getfixturevalue(who)).get(LIST).status_code == status
+
+
+def test_a_list_editor_sees_no_evaluation(support):
+    ed = scenes.person("ed", "list_editor", name="Ed Lists")
+
+    assert browser(ed).get(LIST).status_code == 403
+
+
+def test_a_damaged_place_is_told(support, bob):
+    page = browser(bob).page(LIST + "?after=x%7Cy")
+
+    assert "This page address is damaged" in page.text()
