@@ -132,6 +132,17 @@ _ALL = (
     Action("policies.row.created", _("Policy added"), _("%(actor)s added to the policies.")),
     Action("policies.row.changed", _("Policy changed"), _("%(actor)s changed the policies.")),
     Action("policies.row.removed", _("Policy removed"), _("%(actor)s removed something from the policies.")),
+    # The provider's policies, rules, lists and workspaces
+    Action(
+        "approvals.provider.asked",
+        _("Provider asked to change"),
+        _("%(actor)s asked the provider to change its policies, rules, lists or workspaces."),
+    ),
+    Action(
+        "approvals.provider.answered",
+        _("Provider answered"),
+        _("The provider answered the change: %(outcome)s."),
+    ),
     # Mailboxes and events
     Action("agentmail.mailbox.connected", _("Mailbox connected"), _("%(actor)s connected the mailbox.")),
     Action(

@@ -36,7 +36,7 @@ def current_version() -> int:
     return Change.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
-def create(kind: type[Row], *, actor: Actor, reason: str = "", **fields: Any) -> Row:
+def create(kind: type[Row], /, *, actor: Actor, reason: str = "", **fields: Any) -> Row:
     """Add a row. Raises `django.db.IntegrityError` for one that is there already."""
     with transaction.atomic():
         row = kind(**fields)
@@ -45,7 +45,9 @@ def create(kind: type[Row], *, actor: Actor, reason: str = "", **fields: Any) ->
         return row
 
 
-def change(kind: type[Row], pk: int, *, version: int, actor: Actor, reason: str = "", **fields: Any) -> Row:
+def change(
+    kind: type[Row], pk: int, /, *, version: int, actor: Actor, reason: str = "", **fields: Any
+) -> Row:
     """Write fields of a row whose `version` the editor saw; writing what is there already changes nothing.
 
     Raises `Conflict` when the row has another version by now, or is gone.
