@@ -379,9 +379,11 @@ def push(*, actor: Actor) -> list[Step]:
 def _pushed(actor: Actor) -> list[Step]:
     steps: list[Step] = []
     plan = [drift for drift in compare() if drift.standing != Standing.SAME]
+    has_made = False
     for number, planned in enumerate(plan):
-        # Made before it in this push: what it refers to has an id by now.
-        drift = next((one for one in compare() if _is_about(one, planned)), planned) if number else planned
+        # What was made before it in this push has an id by now, which it may refer to.
+        drift = next((one for one in compare() if _is_about(one, planned)), planned) if has_made else planned
+        has_made = has_made or drift.standing == Standing.MISSING
         if not _push_one(drift, actor, steps):
             steps += [
                 Step(_words(rest), StepOutcome.NOT_DONE, _("An earlier step was not done."))

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from agentmail.client import MOST_GRANTS
 from agentmail.exceptions import NotFound, ProviderError, ProviderNotConfigured, Unauthenticated
 from approvals import people, provider_drift, provider_rules
 from approvals.forms_provider import (
@@ -105,9 +106,25 @@ class MembersForm(forms.Form):
         help_text=_lazy("They leave the workspace they are in and take over this one's policy and rules."),
     )
 
-    def __init__(self, data: Any = None, *, choices: list[tuple[str, str]]) -> None:
+    def __init__(
+        self, data: Any = None, *, choices: list[tuple[str, str]], is_auto_grouped: bool = False
+    ) -> None:
         super().__init__(data, auto_id="members_%s", label_suffix="")
         self.fields["mailboxes"].choices = choices  # type: ignore[attr-defined]
+        self.is_auto_grouped = is_auto_grouped
+
+    def clean_mailboxes(self) -> list[str]:
+        chosen: list[str] = self.cleaned_data["mailboxes"]
+        if self.is_auto_grouped:
+            raise forms.ValidationError(
+                _("Mailboxes join this workspace by themselves. Turn that off before you put others here.")
+            )
+        if len(chosen) > MOST_GRANTS:
+            raise forms.ValidationError(
+                _("These are %(count)d mailboxes; at most %(limit)d can be moved at once."),
+                params={"count": len(chosen), "limit": MOST_GRANTS},
+            )
+        return chosen
 
 
 # Pages
@@ -270,7 +287,7 @@ def provider_members(request: HttpRequest, object_id: str) -> HttpResponseBase:
     except ProviderError as error:
         context = {"silence": _provider_words(error), "rows": []}
         return _page(request, "workspaces", "provider-list.html", context, 502)
-    form = MembersForm(request.POST, choices=members["choices"])
+    form = MembersForm(request.POST, choices=members["choices"], is_auto_grouped=held.fields["auto_group"])
     if not form.is_valid():
         return _object_page(request, "workspaces", shown, held, members_form=form, status=422)
     chosen = list(visible_mailboxes(person_of(request)).filter(public_id__in=form.cleaned_data["mailboxes"]))

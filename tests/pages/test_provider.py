@@ -343,6 +343,92 @@ def test_a_push_that_is_refused_says_what_was_done_and_what_not(desk, sandbox):
     assert any(one.startswith("not done Change: List “Free mail”") for one in shown)
 
 
+def test_the_operations_page_says_when_the_last_look_found_a_difference(desk):
+    held = make_policy()
+    desk.post(f"/policies/provider/policies/{held.id}/keep/")
+    provider_drift.look()
+    assert "not as wanted" not in desk.page("/operations/").html
+    provider_rules.change(ProviderKind.POLICY, held.id, {"name": "Other"}, seen=None, actor=SYSTEM)
+    provider_drift.look()
+
+    assert "1 object is not as wanted" in desk.page("/operations/").html
+
+
+def test_a_wish_that_somebody_else_changed_is_not_dropped(desk):
+    held = make_policy()
+    desk.post(f"/policies/provider/policies/{held.id}/keep/")
+    intent = ProviderIntent.objects.get()
+
+    stale = desk.post(f"/policies/provider/wanted/{intent.pk}/forget/", {"version": intent.version + 1})
+    fresh = desk.post(f"/policies/provider/wanted/{intent.pk}/forget/", {"version": intent.version})
+
+    assert (stale.status_code, fresh.status_code) == (409, 302)
+    assert the(ProviderKind.POLICY) == held
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "said"),
+    [
+        ({"priority": "1001"}, "priority", "1000"),
+        ({"actions": ["block", "archive"]}, "actions", "must be the only action"),
+        ({"actions": []}, "actions", "1 to 20 actions"),
+        ({"name": "n" * 257}, "name", "256"),
+        ({"trigger": "inbound"}, "trigger", "only fits outgoing mail"),
+        ({"conditions-0-field": ""}, "", "Choose what is compared"),
+        ({"conditions-0-field": "outbound.type"}, "", "Write compose or reply"),
+        ({"conditions-0-operator": "in_list"}, "", "Choose a list"),
+        ({"conditions-0-value": ""}, "", "Write what it is compared with"),
+        ({"conditions-0-field": "", "conditions-0-value": ""}, "operator", "1 to 50 conditions"),
+    ],
+)
+def test_a_rule_outside_the_known_limits_is_refused_at_its_field_before_the_provider_is_asked(
+    desk, change, field, said
+):
+    page = desk.submit("/policies/provider/rules/new/", RULE | change)
+
+    assert (page.status, said in page.html) == (422, True)
+    assert not field or f'href="#provider_{field}' in page.html
+    assert not Entry.objects.filter(action="approvals.provider.asked").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"limit_count_daily_email_sent": "-2"}, "limit_count_daily_email_sent"),
+        ({"limit_attachment_count_limit": "-1"}, "limit_attachment_count_limit"),
+        ({"spam_sensitivity": "5.1"}, "spam_sensitivity"),
+        ({"limit_attachment_allowed_types": "pictures"}, "limit_attachment_allowed_types"),
+        ({"name": ""}, "name"),
+    ],
+)
+def test_a_policy_outside_the_known_limits_is_refused_at_its_field(desk, change, field):
+    page = desk.submit("/policies/provider/policies/new/", POLICY | change)
+
+    assert (page.status, f'href="#provider_{field}"' in page.html) == (422, True)
+    assert not Entry.objects.filter(action="approvals.provider.asked").exists()
+
+
+def test_a_list_of_another_type_than_the_field_compares_is_refused_at_the_condition(desk):
+    held = make_list(name="People", type="address")
+    change = {"conditions-0-operator": "in_list", "conditions-0-in_list": held.id, "conditions-0-value": ""}
+
+    page = desk.submit("/policies/provider/rules/new/", RULE | change)
+
+    assert (page.status, "holds something else" in page.html) == (422, True)
+
+
+def test_a_workspace_that_mailboxes_join_by_themselves_takes_none_by_hand(desk, box):
+    made = provider_rules.create(
+        ProviderKind.WORKSPACE, {"name": "Own", "domain": "own.example", "auto_group": True}, actor=SYSTEM
+    )
+
+    page = desk.submit(
+        f"/policies/provider/workspaces/{made.id}/members/", {"mailboxes": [str(box.public_id)]}
+    )
+
+    assert (page.status, "join this workspace by themselves" in page.html) == (422, True)
+
+
 def test_workspaces_are_taken_over_with_their_mailboxes(desk, box):
     assert desk.post("/policies/provider/take-over/").status_code == 302
 
