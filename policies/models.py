@@ -104,9 +104,36 @@ class MailboxSettings(Versioned):
     live_since = models.DateTimeField(null=True)
     # Whether approvals given before a mailbox became read_only are refused, too.
     read_only_refuses_approved = models.BooleanField(default=False)
+    # Why an admin lets the mailbox be monitored though nobody is told of its sends; empty: it needs a channel.
+    unnotified_reason = models.TextField(blank=True)
+    # Whether a mailbox whose channel is dead goes back to gated_send by itself.
+    dead_channel_falls_back = models.BooleanField(default=True)
 
     class Meta:
         verbose_name_plural = "mailbox settings"
 
     def __str__(self) -> str:
         return f"mailbox {self.mailbox_id}"
+
+
+class ChannelKind(models.TextChoices):
+    EMAIL = "email", _("Email")
+    WEBHOOK = "webhook", _("Webhook")
+
+
+class Channel(Versioned):
+    """Where the people of a mailbox are told of each send. `target` is an address or a URL.
+
+    The secret of a webhook is not stored: it is made of the salt and the site's own key, see
+    `approvals.notifications`. Neither the salt nor the secret is part of a recorded change.
+    """
+
+    mailbox_id = models.BigIntegerField(unique=True)
+    kind = models.CharField(max_length=8, choices=ChannelKind)
+    target = models.CharField(max_length=500)
+    signature_header = models.CharField(max_length=64, default="X-Countersign-Signature")
+    secret_made_at = models.DateTimeField(null=True)
+    salt = models.CharField(max_length=64, blank=True, editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.kind} of mailbox {self.mailbox_id}"

@@ -15,6 +15,7 @@ from approvals.gates.content import content_gate
 from approvals.gates.decision import decision_gate
 from approvals.gates.fresh import fresh_gate
 from approvals.gates.grants import grant_gate, mailbox_gate
+from approvals.gates.mode import mode_gate
 from approvals.gates.recipients import recipients_gate
 from approvals.gates.sending import restore_gate, switch_gate
 from approvals.gates.thread import thread_gate
@@ -30,6 +31,7 @@ GATES: tuple[tuple[str, Gate], ...] = (
     ("restore", restore_gate),
     ("grant", grant_gate),
     ("mailbox", mailbox_gate),
+    ("mode", mode_gate),
     ("decision", decision_gate),
     ("recipients", recipients_gate),
     ("content", content_gate),

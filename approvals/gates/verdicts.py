@@ -85,8 +85,9 @@ def facts_about(
     look: Look | None = None,
     trouble: str = "",
     is_claim: bool = False,
-    is_reviewed: bool = True,
+    is_reviewed: bool | None = None,
 ) -> Facts:
+    """Gather what the gates are asked about. Who decides follows the decision; without one, a person would."""
     return Facts(
         draft=draft,
         mailbox=draft.mailbox,
@@ -98,5 +99,7 @@ def facts_about(
         look=look,
         trouble=trouble,
         is_claim=is_claim,
-        is_reviewed=is_reviewed,
+        is_reviewed=decision is None or decision.person_id is not None
+        if is_reviewed is None
+        else is_reviewed,
     )

@@ -363,6 +363,26 @@ def run_out(send_id: int) -> bool:
         return True
 
 
+def return_undecided(send_id: int) -> bool:
+    """Void the approval of a queued send that no person decided, so that a person must; whether it did."""
+    with transaction.atomic():
+        send = lock_send(send_id)
+        if send.state != SendState.QUEUED or send.decision.person_id is not None:
+            return False
+        sentence = _("The mode %(mode)s lets nothing leave that no person decided.") % {
+            "mode": send.mailbox.mode
+        }
+        stop(
+            send,
+            sentence,
+            VoidReason.BLOCKED,
+            now=database_now(),
+            draft_state=DraftState.PENDING,
+            outcome="blocked_mode",
+        )
+        return True
+
+
 def resume(send_id: int, *, person: User) -> bool:
     """Let a held send ask its gates again; whether it does. Needs the right to resume on its mailbox.
 

@@ -47,6 +47,7 @@ GATE_WORDS: Mapping[str, Any] = {
     "restore": _lazy("Database"),
     "grant": _lazy("Grant"),
     "mailbox": _lazy("Mailbox"),
+    "mode": _lazy("Mode"),
     "decision": _lazy("Decision"),
     "recipients": _lazy("Recipients"),
     "content": _lazy("Content"),

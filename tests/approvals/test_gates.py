@@ -32,6 +32,7 @@ def test_gates_are_asked_in_this_order() -> None:
         "restore",
         "grant",
         "mailbox",
+        "mode",
         "decision",
         "recipients",
         "content",

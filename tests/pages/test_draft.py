@@ -24,6 +24,7 @@ GATES_IN_ORDER = [
     "Database",
     "Grant",
     "Mailbox",
+    "Mode",
     "Decision",
     "Recipients",
     "Content",
