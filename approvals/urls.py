@@ -16,6 +16,7 @@ from approvals.views import (
     policies,
     queue,
     sent,
+    simulate,
     unknown,
 )
 
@@ -44,6 +45,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sent/", sent.sent, name="sent"),
     path("audit/", audit.audit, name="audit"),
     path("policies/", policies.policies, name="policies"),
+    path("policies/simulate/", simulate.simulated, name="simulate"),
     path("policies/history/", history.history, name="history"),
     path("policies/history/<int:judgement_id>/", history.judgement, name="judgement"),
     path("operations/", operations.show, name="operations"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +11,7 @@ from agentmail.models import Mailbox
 from approvals.content import Content, content_of_revision
 from approvals.freshness import Look
 from approvals.models import Decision, Draft, Revision, Send
+from policies.models import Rule
 
 
 class Standing(StrEnum):
@@ -59,7 +61,8 @@ class Verdict:
 class Facts:
     """What the gates are asked about. Without a decision, and without a look, it is a preview.
 
-    `is_reviewed` says whether a person decides about this mail, or decided; without one a question is a "no".
+    `is_reviewed` says whether a person decides about this mail, or decided; without one a question is a "no". `rules`
+    are asked instead of those in force, in a simulation.
     """
 
     draft: Draft
@@ -73,6 +76,7 @@ class Facts:
     trouble: str = ""
     is_claim: bool = False
     is_reviewed: bool = True
+    rules: Sequence[Rule] | None = None
 
 
 def facts_about(
@@ -86,6 +90,7 @@ def facts_about(
     trouble: str = "",
     is_claim: bool = False,
     is_reviewed: bool | None = None,
+    rules: Sequence[Rule] | None = None,
 ) -> Facts:
     """Gather what the gates are asked about. Who decides follows the decision; without one, a person would."""
     return Facts(
@@ -102,4 +107,5 @@ def facts_about(
         is_reviewed=decision is None or decision.person_id is not None
         if is_reviewed is None
         else is_reviewed,
+        rules=rules,
     )

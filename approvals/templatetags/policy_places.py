@@ -26,6 +26,12 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         _("What was judged, when, and which row decided."),
         (Right.READ_POLICIES,),
     ),
+    (
+        "approvals:simulate",
+        _("Simulation"),
+        _("What other policies would have made of the last drafts."),
+        (Right.READ_POLICIES,),
+    ),
 )
 
 
