@@ -73,6 +73,8 @@ class Draft(models.Model):
     state = models.CharField(max_length=20, choices=DraftState, default=DraftState.PENDING)
     mode = models.CharField(max_length=16, choices=OversightMode)
     origin = models.CharField(max_length=16, choices=Origin, default=Origin.AGENT)
+    # Which agent wrote it, where that is known; the kill switch can stop one agent.
+    agent_id = models.CharField(max_length=128, blank=True)
     linked_from = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="linked_drafts"
     )
@@ -278,6 +280,8 @@ class Send(models.Model):
     waiting_for = models.CharField(max_length=300, blank=True)
     connect_failures = models.PositiveSmallIntegerField(default=0)
     stop_reason = models.CharField(max_length=300, blank=True)
+    # Set while a cap keeps it waiting, so that its approval does not run out for that; see approvals.gates.
+    valid_until = models.DateTimeField(null=True)
 
     accepted_at = models.DateTimeField(null=True)
     provider_message_id = models.CharField(max_length=255, blank=True)
@@ -379,6 +383,20 @@ class Attempt(models.Model):
         return f"{self.send_id} attempt {self.number}"
 
 
+class DomainContact(models.Model):
+    """A domain to which a mailbox has sent, written with the first acceptance; `domain` in A-labels, lower case."""
+
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="+")
+    domain = models.CharField(max_length=253)
+    first_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["mailbox", "domain"], name="domain_contact_once")]
+
+    def __str__(self) -> str:
+        return f"{self.mailbox_id} {self.domain}"
+
+
 class Stage(models.TextChoices):
     ARRIVAL = "arrival", _("Arrival")
     WITHOUT_PERSON = "without_person", _("For leaving without a person")
@@ -416,6 +434,38 @@ class Judgement(models.Model):
         return f"{self.draft_id} {self.stage} {self.result}"
 
 
+class WrongKind(models.TextChoices):
+    FACT = "fact", _("A fact is wrong")
+    THREAD = "thread", _("It answers the wrong thing")
+    TONE = "tone", _("The tone is wrong")
+    RECIPIENT = "recipient", _("Wrong recipient")
+    POLICY = "policy", _("Against our policy")
+
+
+class Comparison(models.Model):
+    """What a person would have done with a draft that a dry run would have sent, one for each person and draft."""
+
+    draft = models.ForeignKey(Draft, on_delete=models.PROTECT, related_name="comparisons")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="comparisons")
+    would_send = models.BooleanField()
+    wrong_kind = models.CharField(max_length=16, choices=WrongKind, blank=True)
+    note = models.TextField(blank=True)
+    made_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["draft", "person"], name="comparison_once_per_person"),
+            models.CheckConstraint(
+                condition=Q(would_send=True, wrong_kind="") | (Q(would_send=False) & ~Q(wrong_kind="")),
+                name="wrong_comparison_says_what",
+            ),
+        ]
+        indexes = [models.Index(fields=["-made_at"], name="comparison_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.draft_id} {self.person_id}"
+
+
 class JudgementRule(models.Model):
     """A policy row that decided in a judgement, so that a rule finds what it did. `rule` is "kind:id"."""
 
@@ -428,6 +478,28 @@ class JudgementRule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rule}:{self.version}"
+
+
+class InboundJudgement(models.Model):
+    """What our rules said about a message that arrived, once per message; that none matched is a row, too.
+
+    `rules` are "rule:id:version" in the order asked; `category` is empty when no rule gave one.
+    """
+
+    message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="inbound_judgement")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="inbound_judgements")
+    at = models.DateTimeField()
+    policy_version = models.BigIntegerField()
+    rules = models.JSONField(default=list)
+    evaluation_input = models.JSONField(default=dict)
+    applied_actions = models.JSONField(default=dict)
+    category = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["mailbox", "-at", "-id"], name="inbound_judgement_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.message_id} {self.category}"
 
 
 class Lookup(models.Model):

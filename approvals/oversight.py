@@ -38,8 +38,8 @@ def right_for(before: str, after: str) -> people.Right:
 
 
 def needs_channel(mailbox_id: int, mode: str) -> bool:
-    """Whether the mode tells people of each send while the mailbox has no channel to tell them on."""
-    return mode == modes.MONITORED and channels.of(mailbox_id) is None
+    """Whether the mode tells people of each send while the mailbox has no working channel to tell them on."""
+    return mode == modes.MONITORED and not channels.is_alive(channels.of(mailbox_id))
 
 
 def change_mode(
@@ -90,7 +90,8 @@ def set_mode(mailbox_id: int, *, to: str, actor: Actor, reason: str) -> ModeChan
             return None
         _check_channel(mailbox, to, "")
         change = _write(mailbox, to, actor=actor, reason=reason)
-    return_undecided(mailbox_id)
+        # In a transaction of its own: drafts are locked before anything is recorded, never after.
+        transaction.on_commit(lambda: return_undecided(mailbox_id))
     return change
 
 
@@ -131,8 +132,9 @@ def _check_channel(mailbox: Mailbox, to: str, unnotified_reason: str) -> None:
         raise OversightRefused(
             "unnotified_reason",
             _(
-                "A monitored mailbox tells people of every send, and this one has no notification channel. Give it one "
-                "on its page of the oversight mode first; an admin may instead say there why nobody needs to be told."
+                "A monitored mailbox tells people of every send, and this one has no notification channel that works. "
+                "Give it one on its page of the oversight mode first; an admin may instead say there why nobody "
+                "needs to be told."
             ),
         )
 

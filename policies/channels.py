@@ -7,6 +7,7 @@ import secrets
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils.crypto import salted_hmac
 
 from audit.clock import database_now
@@ -14,9 +15,24 @@ from audit.record import Actor
 from policies import changes
 from policies.models import Channel, ChannelKind
 
+# So many tries in a row that fail make a channel dead.
+DEAD_AFTER = 5
+
 
 def of(mailbox_id: int) -> Channel | None:
     return Channel.objects.filter(mailbox_id=mailbox_id).first()
+
+
+def is_alive(channel: Channel | None) -> bool:
+    """Whether there is a channel on which somebody can be told."""
+    return channel is not None and channel.failures < DEAD_AFTER
+
+
+def note_try(channel_id: int, *, succeeded: bool) -> int:
+    """Count how a try on a channel ended; how many in a row failed by now."""
+    rows = Channel.objects.filter(pk=channel_id)
+    rows.update(failures=0 if succeeded else F("failures") + 1)
+    return rows.values_list("failures", flat=True).first() or 0
 
 
 def write(mailbox_id: int, *, version: int, actor: Actor, reason: str = "", **fields: Any) -> Channel:
@@ -28,7 +44,10 @@ def write(mailbox_id: int, *, version: int, actor: Actor, reason: str = "", **fi
     if fields.get("kind") == ChannelKind.WEBHOOK and (current is None or not current.salt):
         fields |= _new_secret()
     if current is not None:
-        return changes.change(Channel, current.pk, version=version, actor=actor, reason=reason, **fields)
+        changed = changes.change(Channel, current.pk, version=version, actor=actor, reason=reason, **fields)
+        note_try(changed.pk, succeeded=True)
+        changed.failures = 0
+        return changed
     if version != 0:
         raise changes.Conflict(None, {})
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 
 from approvals.gates.verdicts import Consequence, Facts, Standing, Verdict
-from approvals.models import AuthorKind, Origin
+from approvals.models import AuthorKind, Decision, Origin
 from policies import mailbox_settings, modes
 
 
@@ -23,9 +23,16 @@ def mode_gate(facts: Facts) -> Verdict:
         )
     if facts.draft.origin != Origin.AGENT or facts.revision.author_kind != AuthorKind.AGENT:
         return _refused(_("A person wrote this wording, so a person decides."))
+    if _was_decided_before(facts):
+        return _refused(_("A person decided about it before, so a person decides again."))
     if not facts.content.parent_message_id:
         return _refused(_("It answers no message; only replies leave without a person."))
     return Verdict("mode", Standing.PASSED, _("The mode %(mode)s needs no person.") % {"mode": stricter})
+
+
+def _was_decided_before(facts: Facts) -> bool:
+    ids = [facts.draft.pk, facts.draft.linked_from_id]
+    return Decision.objects.filter(draft_id__in=ids, person__isnull=False).exists()
 
 
 def _is_by_person(facts: Facts) -> bool:

@@ -18,4 +18,4 @@ def mode(mailbox: Mailbox) -> SafeString:
     shown = format_html("<code>{}</code>", mailbox.mode)
     if not oversight.needs_channel(mailbox.pk, mailbox.mode):
         return shown
-    return format_html("{} {}", shown, show_mark(_("nobody is told"), "flag", "stop"))
+    return format_html("{} {}", shown, show_mark(_("nobody is notified"), "flag", "stop"))

@@ -81,7 +81,7 @@ def mode(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
         return page(request, found, to=to, form=form, problem=nothing_changed(), status=503)
     messages.success(
         request,
-        _("The mode is %(mode)s from the agent’s next action on. What waits keeps its place.")
+        _("The mode is %(mode)s from the next action of its agents on. What waits keeps its place.")
         % {"mode": change.after},
     )
     return redirect("approvals:mode", public_id)

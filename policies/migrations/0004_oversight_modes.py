@@ -28,6 +28,7 @@ class Migration(migrations.Migration):
                 ("signature_header", models.CharField(default="X-Countersign-Signature", max_length=64)),
                 ("secret_made_at", models.DateTimeField(null=True)),
                 ("salt", models.CharField(blank=True, editable=False, max_length=64)),
+                ("failures", models.PositiveIntegerField(default=0, editable=False)),
             ],
             options={
                 "abstract": False,
