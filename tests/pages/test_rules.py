@@ -277,7 +277,10 @@ def test_the_slower_editor_sees_the_difference_and_keeps_what_was_typed(carol, r
     )
 
     assert page.status == 409, page.text(page.classed("faults")[0])
-    assert [page.text(row) for row in page.all("tr")][1:3] == ["name No rivals Mine", "priority 5 7"]
+    assert [[page.text(cell) for cell in row.iter("td")] for row in page.all("tr")][1:3] == [
+        ["name", "No rivals", "Mine"],
+        ["priority", "5", "7"],
+    ]
     assert page.all("input", id="rule_name")[0].get("value") == "Mine"
     assert page.all("input", id="rule_version")[0].get("value") == "2"
     rule.refresh_from_db()
