@@ -1,75 +1,90 @@
-"""Judging mail as it arrives: each message once, by the rules in force at that moment."""
+"""Incoming mail that an agent may read only once a person released it, in mailboxes that are `gated_all`."""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Iterable
 
-from django.db import IntegrityError, transaction
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from agentmail.models import Mailbox, Message
-from approvals import subjects
-from approvals.models import InboundJudgement
+from approvals import people
+from approvals.models import InboundRelease, Send
 from audit.clock import database_now
-from policies import changes, engine, rules
-from policies.lists import StoredLists
-from policies.models import Trigger
-
-logger = logging.getLogger(__name__)
-STAGE = "inbox_processing"
-JUDGED_AT_ONCE = 500
+from audit.record import SYSTEM, record
+from policies import modes
 
 
-def judge(message: Message) -> InboundJudgement | None:
-    """Ask the inbound rules about a message and keep the answer, that none matched included; once per message.
+class ReleaseRefused(Exception):
+    """Nothing was released; the message says why."""
 
-    None for mail that is ours or not read in full. An error in the rules is raised: the message has no category then,
-    and a rule that needs one refuses the mail.
+
+def hold_if_gated(message: Message) -> bool:
+    """Hold a message that was just stored, if its mailbox is `gated_all` by now; whether it is held.
+
+    Runs in the transaction that stores it, so that no reader sees it in between. Only what this desk sent is passed
+    over: a stranger can write the mailbox's own address into a sender.
     """
-    if message.is_outbound or not message.is_complete or message.is_deleted:
-        return None
-    known = InboundJudgement.objects.filter(message=message).first()
-    if known is not None:
-        return known
-    asked = rules.in_force(message.mailbox_id, Trigger.INBOUND)
-    subject = subjects.inbound(message)
-    outcome = engine.evaluate(subject, asked, StoredLists())
-    try:
-        with transaction.atomic():
-            return InboundJudgement.objects.create(
-                message=message,
-                mailbox_id=message.mailbox_id,
-                at=database_now(),
-                policy_version=changes.current_version(),
-                rules=list(outcome.references),
-                evaluation_input=subject.to_json(),
-                applied_actions=outcome.applied_actions(),
-                category=outcome.category,
+    mode = Mailbox.objects.values_list("mode", flat=True).get(pk=message.mailbox_id)
+    if not modes.holds_inbound(mode) or Send.objects.filter(provider_message_id=message.provider_id).exists():
+        return False
+    with transaction.atomic():
+        InboundRelease.objects.create(message=message, mailbox_id=message.mailbox_id, held_at=database_now())
+        record(
+            "approvals.inbound.held",
+            actor=SYSTEM,
+            mailbox_id=message.mailbox_id,
+            inbound_message_id=message.provider_id,
+            thread_id=message.thread_id,
+        )
+    return True
+
+
+def is_released(message: Message) -> bool:
+    """Whether the agent may read a message: it was never held, or a person released it."""
+    return not InboundRelease.objects.filter(message_id=message.pk, released_at__isnull=True).exists()
+
+
+def released(messages: QuerySet[Message]) -> QuerySet[Message]:
+    """Those of some messages that the agent may read."""
+    return messages.exclude(release__isnull=False, release__released_at__isnull=True)
+
+
+def held_in(mailbox: Mailbox) -> QuerySet[InboundRelease]:
+    """What waits to be released in a mailbox, the oldest first."""
+    return InboundRelease.objects.filter(mailbox=mailbox, released_at__isnull=True).order_by("pk")
+
+
+def release(mailbox: Mailbox, message_ids: Iterable[int], *, person: User) -> int:
+    """Release messages of a mailbox to its agent; how many were held until now.
+
+    Needs the right to decide there. Raises ReleaseRefused without it, and for a message that was not read in full:
+    nobody can have judged it.
+    """
+    if not people.is_still_allowed(person.pk, people.Right.DECIDE, mailbox.pk):
+        raise ReleaseRefused(_("You may not release messages of this mailbox."))
+    ids = list(dict.fromkeys(message_ids))
+    with transaction.atomic():
+        rows = list(
+            InboundRelease.objects.select_for_update(of=("self",))
+            .select_related("message")
+            .filter(mailbox=mailbox, message_id__in=ids, released_at__isnull=True)
+            .order_by("pk")
+        )
+        if any(not row.message.is_complete for row in rows):
+            raise ReleaseRefused(_("A message has not been read in full yet; release it when it is here."))
+        now = database_now()
+        InboundRelease.objects.filter(pk__in=[row.pk for row in rows]).update(
+            released_at=now, released_by=person
+        )
+        for row in rows:
+            record(
+                "approvals.inbound.released",
+                actor=people.actor_for(person),
+                mailbox_id=mailbox.pk,
+                inbound_message_id=row.message.provider_id,
+                thread_id=row.message.thread_id,
             )
-    except IntegrityError:
-        return InboundJudgement.objects.filter(message=message).first()
-
-
-def judge_new(mailbox: Mailbox) -> int:
-    """Judge what arrived and was not judged yet; how many were. One that fails is tried again at the next call."""
-    waiting = Message.objects.filter(
-        mailbox=mailbox, is_outbound=False, is_complete=True, is_deleted=False, inbound_judgement__isnull=True
-    )
-    judged = 0
-    for message in list(waiting.order_by("pk")[:JUDGED_AT_ONCE]):
-        try:
-            judged += judge(message) is not None
-        except Exception:
-            logger.exception("message %s could not be judged", message.pk)
-    return judged
-
-
-def as_evaluation(judgement: InboundJudgement) -> dict[str, object]:
-    """A judgement under the keys of the provider's records of evaluations."""
-    return {
-        "message_id": judgement.message.provider_id,
-        "evaluated_at": int(judgement.at.timestamp()),
-        "evaluation_stage": STAGE,
-        "evaluation_input": judgement.evaluation_input,
-        "applied_actions": judgement.applied_actions,
-        "matched_rule_ids": [rule.split(":")[1] for rule in judgement.rules],
-    }
+    return len(rows)

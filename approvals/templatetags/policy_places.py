@@ -21,6 +21,12 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         (Right.READ_POLICIES, Right.EDIT_LISTS),
     ),
     (
+        "approvals:recipients",
+        _("Recipients"),
+        _("Who may be written to, and who may not."),
+        (Right.READ_POLICIES, Right.EDIT_LISTS),
+    ),
+    (
         "approvals:rules",
         _("Rules"),
         _("What blocks a mail, and what holds it for a person."),
@@ -31,6 +37,12 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         _("Lists"),
         _("Values that rules look up."),
         (Right.READ_POLICIES, Right.EDIT_LISTS),
+    ),
+    (
+        "approvals:caps",
+        _("Caps"),
+        _("How much each mailbox may send an hour and a day, and what is used."),
+        (Right.READ_POLICIES,),
     ),
     (
         "approvals:history",

@@ -23,7 +23,7 @@ def ship(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("policies", "0003_policies_and_judgements"),
+        ("policies", "0004_recipient_entries"),
     ]
 
     operations = [

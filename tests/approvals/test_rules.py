@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 
 from agentmail.client import configured_client
 from agentmail.models import Mailbox, Message
-from approvals import decisions, dispatch, gates, inbound, intake
+from approvals import decisions, dispatch, gates, inbound_rules, intake
 from approvals.gates import Standing, Verdict
 from approvals.models import Decision, Draft, InboundJudgement, Judgement, Stage
 from approvals.transitions.drafts import GateRefused, QuestionsChanged, Seen
@@ -335,11 +335,11 @@ def test_a_message_known_by_a_cut_notification_is_judged_when_it_is_complete(
     Message.objects.filter(pk=message.pk).update(is_complete=False)
     message.refresh_from_db()
 
-    assert inbound.judge(message) is None
-    assert inbound.judge_new(mailbox) == 0
+    assert inbound_rules.judge(message) is None
+    assert inbound_rules.judge_new(mailbox) == 0
 
     Message.objects.filter(pk=message.pk).update(is_complete=True)
-    assert inbound.judge_new(mailbox) == 1
+    assert inbound_rules.judge_new(mailbox) == 1
 
 
 def test_the_category_of_the_answered_message_decides_about_the_answer(
@@ -360,7 +360,7 @@ def test_a_rule_about_a_category_refuses_while_the_answered_message_is_not_judge
 
 @pytest.mark.row("001-32")
 def test_an_inbound_evaluation_is_told_under_the_provider_s_keys(pending: Draft) -> None:
-    told = inbound.as_evaluation(InboundJudgement.objects.get())
+    told = inbound_rules.as_evaluation(InboundJudgement.objects.get())
 
     assert told["evaluation_stage"] == "inbox_processing"
     assert set(told["evaluation_input"]) == {"from_address", "from_domain", "from_tld"}
