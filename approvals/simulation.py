@@ -13,8 +13,8 @@ from approvals import gates
 from approvals.gates import Standing, Verdict
 from approvals.models import Draft
 from audit.clock import database_now
-from policies import modes
-from policies.models import Rule
+from policies import modes, scopes
+from policies.models import EnforcedAt, Rule, Trigger
 
 SIMULATED_LIMIT = 500
 # The gates that speak of the mail and the policies; the others speak of this moment.
@@ -75,8 +75,9 @@ def simulate(
         .select_related("mailbox", "current_revision")
         .order_by("-arrived_at", "-pk")[: min(last, SIMULATED_LIMIT)]
     )
+    supposed = _in_force(mailbox, rules) if rules is not None else None
     compared = [
-        Compared(draft, _judge(draft, mailbox.mode, None), _judge(draft, mode or mailbox.mode, rules))
+        Compared(draft, _judge(draft, mailbox.mode, None), _judge(draft, mode or mailbox.mode, supposed))
         for draft in drafts
     ]
     return Simulation(
@@ -84,6 +85,19 @@ def simulate(
         Counter(one.before.fate for one in compared),
         Counter(one.after.fate for one in compared),
     )
+
+
+def _in_force(mailbox: Mailbox, supposed: Sequence[Rule]) -> list[Rule]:
+    """Those of a set of rules that would be asked about mail of a mailbox."""
+    held = scopes.scopes_of(mailbox.pk)
+    return [
+        rule
+        for rule in supposed
+        if rule.is_enabled
+        and rule.scope in held
+        and rule.trigger == Trigger.OUTBOUND
+        and rule.enforced_at != EnforcedAt.PROVIDER
+    ]
 
 
 def _judge(draft: Draft, mode: str, rules: Sequence[Rule] | None) -> Judged:
@@ -98,9 +112,7 @@ def _judge(draft: Draft, mode: str, rules: Sequence[Rule] | None) -> Judged:
     return Judged(Fate.LEAVES)
 
 
-def _deciding(
-    draft: Draft, mode: str, rules: Sequence[Rule] | None, *, is_reviewed: bool
-) -> Verdict | None:
+def _deciding(draft: Draft, mode: str, rules: Sequence[Rule] | None, *, is_reviewed: bool) -> Verdict | None:
     """The first policy gate that says no, else the first that asks a person."""
     supposed, mailbox = copy(draft), copy(draft.mailbox)
     supposed.mode = mailbox.mode = mode
@@ -108,9 +120,7 @@ def _deciding(
     revision = draft.current_revision
     if revision is None:
         raise ValueError(f"draft {draft.pk} has no content")
-    facts = gates.facts_about(
-        supposed, revision, now=database_now(), is_reviewed=is_reviewed, rules=rules
-    )
+    facts = gates.facts_about(supposed, revision, now=database_now(), is_reviewed=is_reviewed, rules=rules)
     verdicts = [one for one in gates.evaluate(facts) if one.gate in POLICY_GATES]
     return gates.first_refusal(verdicts) or next(
         (one for one in verdicts if one.standing is Standing.OPEN), None

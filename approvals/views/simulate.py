@@ -12,13 +12,14 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_http_methods
 
 from agentmail.models import OversightMode
-from approvals import people, rule_files
+from approvals import people
 from approvals.forms_ledgers import MailboxChoice
 from approvals.people import Person, Right
 from approvals.queries import visible_mailboxes
 from approvals.simulation import SIMULATED_LIMIT, Fate, Judged, Simulation, simulate
 from approvals.views.access import person_of, signed_in
 from approvals.views.draft import GATE_WORDS
+from policies import exchange
 from policies.faults import Invalid
 from policies.models import Rule
 
@@ -51,7 +52,9 @@ class SimulateForm(forms.Form):
         required=False,
         max_length=RULES_CHARACTERS,
         widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
-        help_text=_lazy("The JSON that the rules page exports, changed as you like. Empty: the rules of now."),
+        help_text=_lazy(
+            "The JSON that the rules page exports, changed as you like. Empty: the rules of now."
+        ),
     )
 
     def __init__(self, *args: Any, person: Person, **more: Any) -> None:
@@ -67,11 +70,21 @@ class SimulateForm(forms.Form):
         if not text.strip():
             return None
         try:
-            return rule_files.supposed(text)
+            plan = exchange.planned(text)
         except Invalid as error:
             raise forms.ValidationError(
-                [_("%(path)s: %(why)s") % {"path": fault.path, "why": fault.sentence} for fault in error.faults]
+                [
+                    _("%(path)s: %(why)s") % {"path": fault.path, "why": fault.sentence}
+                    for fault in error.faults
+                ]
             ) from error
+        if any(one.known_id is None for one in plan.lists):
+            raise forms.ValidationError(
+                _(
+                    "The file brings lists that are not here yet. Import the lists first, then simulate the rules."
+                )
+            )
+        return [Rule(**fields) for fields in plan.rules]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
