@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from enum import StrEnum
 
 from django.conf import settings
@@ -186,6 +187,8 @@ def _post(
             return Result.NOT_STARTED
         reach("C6")
         reply = _call(send, attempt, payload, content_type)  # C7, C8 inside
+        if reply.reply_class is ReplyClass.GONE:
+            reply = _looked_for(send, reply)
         _write_down(attempt, reply)  # C9
         reach("C9")
     if reply.reply_class is ReplyClass.UNAUTHENTICATED:
@@ -226,6 +229,15 @@ def _call(send: Send, attempt: Attempt, payload: bytes, content_type: str) -> Se
         idempotency_key=attempt.idempotency_key,
         attempt_id=attempt.pk,
     )
+
+
+def _looked_for(send: Send, reply: SendReply) -> SendReply:
+    """Accept a mail whose draft is gone because it left already; otherwise give what its reply proves then."""
+    try:
+        _found_by_token(send, configured_client())
+    except ProviderError:
+        return replace(reply, reply_class=ReplyClass.AMBIGUOUS)
+    return reply
 
 
 def _second_look(
