@@ -17,7 +17,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection
 from django.utils.translation import gettext as _
 
 from agentmail import mirror
@@ -152,14 +152,20 @@ def _dispatch_locked(send: Send, lock: locks.HeldLock) -> Result:
             sends.defer(send.pk, trouble, seconds=PROVIDER_SILENT_SECONDS)
             return Result.DEFERRED
     reach("C4")
-    claimed = sends.claim(  # C5
-        send.pk,
-        decision_id=send.decision_id,
-        transport=transport,
-        look=look,
-        trouble=trouble,
-        worker=worker_name(),
-    )
+    try:
+        claimed = sends.claim(  # C5
+            send.pk,
+            decision_id=send.decision_id,
+            transport=transport,
+            look=look,
+            trouble=trouble,
+            worker=worker_name(),
+        )
+    except IntegrityError:
+        # Two sends of a thread that are claimed at one moment: the database lets one of them through.
+        logger.info("send %s was claimed beside another one of its thread", send.pk)
+        sends.defer(send.pk, _("Waits for another send of the same thread."), seconds=sends.WAIT_SECONDS)
+        return Result.DEFERRED
     if claimed is None:
         return Result.NOTHING
     if isinstance(claimed, sends.Refusal):
