@@ -20,7 +20,7 @@ from agentmail.exceptions import NotFound, ProviderError, RequestRefused
 from agentmail.failpoints import reach
 from agentmail.models import EventState, GrantState, Mailbox, Message, ProviderEvent
 from agentmail.types import SendActivity
-from approvals import copies, intake, mailboxes
+from approvals import copies, inbound_rules, intake, mailboxes
 from approvals.models import OutcomeKind, RecipientOutcome, Send
 from approvals.states import SendState
 from approvals.transitions import follow_ups, sends
@@ -289,6 +289,7 @@ def _note_message(mailbox: Mailbox, provider_message_id: str, thread_id: str, cl
         mirror.note_incomplete(mailbox, provider_message_id, thread_id)
         raise
     message = mirror.store_message(mailbox, snapshot)
+    inbound_rules.judge_new(mailbox)
     copies.note(message, client, source="event", actor=PROVIDER)
     if snapshot.thread_id:
         intake.check_thread(mailbox, snapshot.thread_id, client)

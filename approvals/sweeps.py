@@ -90,7 +90,10 @@ def expired_drafts() -> int:
 
 def run_out_approvals() -> int:
     """Void the approvals whose time is over while their sends still wait; how many."""
-    rows = Send.objects.filter(state=SendState.QUEUED, decision__valid_until__lte=database_now())
+    now = database_now()
+    rows = Send.objects.filter(state=SendState.QUEUED, decision__valid_until__lte=now).exclude(
+        valid_until__gt=now
+    )
     return _each(rows.values_list("pk", flat=True)[:BATCH], sends.run_out)
 
 

@@ -45,6 +45,11 @@ _ALL = (
     Action(
         "approvals.draft.superseded", _("Draft superseded"), _("Another draft takes the place of this one.")
     ),
+    Action(
+        "approvals.draft.compared",
+        _("Draft compared"),
+        _("%(actor)s said what they would have done with a draft of the dry run."),
+    ),
     # Sends
     Action("approvals.send.queued", _("Send queued"), _("The message waits to be sent.")),
     Action("approvals.send.held", _("Send held"), _("The message is held until a person resumes it.")),
@@ -56,6 +61,11 @@ _ALL = (
         "approvals.send.not_started",
         _("Send not started"),
         _("Nothing left this desk; it will be tried again."),
+    ),
+    Action(
+        "approvals.send.rehearsed",
+        _("Would have been sent"),
+        _("Every check passed; the mailbox is in its dry run, so nothing was sent."),
     ),
     Action("approvals.send.accepted", _("Send accepted"), _("The provider accepted the message.")),
     Action("approvals.send.refused", _("Send refused"), _("The message was not sent: a check refused it.")),
@@ -130,8 +140,28 @@ _ALL = (
     ),
     # Policies
     Action("policies.row.created", _("Policy added"), _("%(actor)s added to the policies.")),
+    Action(
+        "policies.rows.created",
+        _("Policies added together"),
+        _("%(actor)s added several rows to the policies at once."),
+    ),
     Action("policies.row.changed", _("Policy changed"), _("%(actor)s changed the policies.")),
     Action("policies.row.removed", _("Policy removed"), _("%(actor)s removed something from the policies.")),
+    # Oversight modes
+    Action(
+        "approvals.mode.changed",
+        _("Oversight mode changed"),
+        _("%(actor)s changed the oversight mode of the mailbox: %(outcome)s."),
+    ),
+    Action("approvals.inbound.held", _("Message held"), _("A message waits to be released to the agent.")),
+    Action(
+        "approvals.inbound.released", _("Message released"), _("%(actor)s released the message to the agent.")
+    ),
+    Action(
+        "approvals.notification.given_up",
+        _("Notification given up"),
+        _("The mailbox's channel could not be told."),
+    ),
     # Mailboxes and events
     Action("agentmail.mailbox.connected", _("Mailbox connected"), _("%(actor)s connected the mailbox.")),
     Action(

@@ -168,6 +168,7 @@ def is_about_another_state(path: Path, node: ast.AST) -> bool:
 
 
 @pytest.mark.parametrize("name", ["send_message", "send_draft"])
+@pytest.mark.row("001-21")
 def test_a_send_has_one_call_site(name: str) -> None:
     calls = [
         relative(path)

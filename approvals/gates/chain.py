@@ -11,11 +11,15 @@ from dataclasses import replace
 
 from django.utils.translation import gettext as _
 
+from approvals.gates.caps import caps_gate
 from approvals.gates.content import content_gate
 from approvals.gates.decision import decision_gate
+from approvals.gates.dry_run import dry_run_gate
 from approvals.gates.fresh import fresh_gate
 from approvals.gates.grants import grant_gate, mailbox_gate
+from approvals.gates.mode import mode_gate
 from approvals.gates.recipients import recipients_gate
+from approvals.gates.rules import rules_gate
 from approvals.gates.sending import restore_gate, switch_gate
 from approvals.gates.thread import thread_gate
 from approvals.gates.verdicts import Consequence, Facts, Standing, Verdict
@@ -30,11 +34,15 @@ GATES: tuple[tuple[str, Gate], ...] = (
     ("restore", restore_gate),
     ("grant", grant_gate),
     ("mailbox", mailbox_gate),
+    ("mode", mode_gate),
     ("decision", decision_gate),
     ("recipients", recipients_gate),
     ("content", content_gate),
+    ("rules", rules_gate),
     ("thread", thread_gate),
     ("fresh", fresh_gate),
+    ("caps", caps_gate),
+    ("dry_run", dry_run_gate),
 )
 
 

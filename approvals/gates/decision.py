@@ -24,6 +24,10 @@ def decision_gate(facts: Facts) -> Verdict:
         return _no_decision(_("The approval was for another version of the draft."), Consequence.CHANGED)
     if _valid_until(facts, decision) <= facts.now:
         return _no_decision(_("The approval ran out."), Consequence.STOP)
+    if decision.person_id is None:
+        return Verdict(
+            "decision", Standing.PASSED, _("Decided by %(name)s.") % {"name": decision.person_name}
+        )
     if not people.is_still_allowed(decision.person_id, people.Right.DECIDE, facts.mailbox.pk):
         return _no_decision(
             _("The person who approved may no longer decide here; another approval is needed."),
@@ -45,6 +49,8 @@ def _valid_until(facts: Facts, decision: Decision) -> datetime:
     until = decision.valid_until or decision.made_at
     if facts.send is not None and facts.send.resend_at is not None:
         until = max(until, facts.send.resend_at + timedelta(minutes=facts.mailbox.approval_minutes))
+    if facts.send is not None and facts.send.valid_until is not None:
+        until = max(until, facts.send.valid_until)
     return until
 
 

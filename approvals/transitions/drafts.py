@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
@@ -15,7 +16,7 @@ from django.utils.translation import gettext as _
 from agentmail.failpoints import reach
 from agentmail.mail_html import clean, is_html, to_text
 from agentmail.models import Mailbox
-from approvals import difference, gates, judgements, people, wake
+from approvals import difference, gates, judgements, people, switch_scopes, wake
 from approvals.content import Content, content_of_revision
 from approvals.freshness import Look, Staleness, ThreadLook
 from approvals.gates import Consequence, Standing, Verdict
@@ -148,7 +149,8 @@ def arrive(
                 grant_id=mailbox.grant_id,
                 provider_draft_id=provider_draft_id,
                 state=DraftState.PENDING,
-                mode=mailbox.mode,
+                # Asked anew: whoever brings the draft may have read the mailbox before the mode changed.
+                mode=Mailbox.objects.values_list("mode", flat=True).get(pk=mailbox.pk),
                 origin=origin,
                 linked_from=older,
                 thread_id=thread_id,
@@ -270,11 +272,7 @@ def approve(draft_id: int, *, person: User, seen: Seen, look: Look, form_id: uui
     """
     with transaction.atomic():
         # Share-locked, and first of all rows: a flip under way is waited for and seen, a later one waits.
-        scopes = [
-            switch.GLOBAL,
-            switch.mailbox_scope(Draft.objects.values_list("mailbox_id", flat=True).get(pk=draft_id)),
-        ]
-        reading = switch.read(scopes, lock=True)
+        reading = switch.read(switch_scopes.scopes_of_draft(draft_id), lock=True)
         draft, now = _pending_for(draft_id, person, seen)
         revision = _current(draft)
         facts = gates.facts_about(draft, revision, now=now, look=look)
@@ -286,7 +284,7 @@ def approve(draft_id: int, *, person: User, seen: Seen, look: Look, form_id: uui
             held = holding[0].result if holding else ""
         judgements.keep(facts, verdicts, Stage.APPROVAL)
         if refusal is None:
-            return _approved(facts, person, seen, form_id=form_id, held=held)
+            return _approved(facts, person, seen.asks, form_id=form_id, held=held)
     raise refusal
 
 
@@ -304,11 +302,52 @@ def _refusal(verdicts: Sequence[Verdict], seen: Seen) -> DecisionRefused | None:
     return None
 
 
+def approve_by_mode(draft_id: int, *, look: Look) -> Decision | None:
+    """Approve a pending draft because its oversight mode needs no person, and queue it; None when it must wait.
+
+    Every gate is asked, as for mail that no person decides, and all of them must pass now. The evaluation is written
+    either way: its refusal says what the draft waits for. There is no undo hold.
+    """
+    with transaction.atomic():
+        scopes = [
+            switch.GLOBAL,
+            switch.mailbox_scope(Draft.objects.values_list("mailbox_id", flat=True).get(pk=draft_id)),
+        ]
+        switch.read(scopes, lock=True)
+        draft = lock_draft(draft_id)
+        now = database_now()
+        if draft.state != DraftState.PENDING or live_decision(draft) is not None or draft.expires_at <= now:
+            return None
+        facts = gates.facts_about(draft, _current(draft), now=now, look=look, is_reviewed=False)
+        name = _mode_name(draft.mailbox)
+        verdicts = [_decided_by_mode(verdict, name) for verdict in gates.evaluate(facts)]
+        judgements.keep(facts, verdicts, Stage.WITHOUT_PERSON)
+        is_too_old = look.age_seconds() > settings.APPROVAL_FRESHNESS_SECONDS
+        if is_too_old or not gates.may_leave(verdicts):
+            return None
+        return _approved(facts, None, frozenset(), form_id=None, held="")
+
+
+def _mode_name(mailbox: Mailbox) -> str:
+    return f"Oversight mode {mailbox.mode}"
+
+
+def _decided_by_mode(verdict: Verdict, name: str) -> Verdict:
+    if verdict.gate != "decision" or verdict.standing is not Standing.OPEN:
+        return verdict
+    return Verdict("decision", Standing.PASSED, _("Decided by %(name)s.") % {"name": name})
+
+
 def _approved(
-    facts: gates.Facts, person: User, seen: Seen, *, form_id: uuid.UUID | None, held: str
+    facts: gates.Facts,
+    person: User | None,
+    asks: frozenset[str],
+    *,
+    form_id: uuid.UUID | None,
+    held: str,
 ) -> Decision:
     draft, revision, now = facts.draft, facts.revision, facts.now
-    undo_seconds = draft.mailbox.undo_seconds
+    undo_seconds = draft.mailbox.undo_seconds if person is not None else 0
     decision = _decide(
         draft,
         revision,
@@ -318,17 +357,17 @@ def _approved(
         reason="",
         form_id=form_id,
         valid_until=now + timedelta(seconds=undo_seconds, minutes=draft.mailbox.approval_minutes),
-        answers=sorted(seen.asks),
+        answers=sorted(asks),
     )
     move_draft(draft, DraftState.APPROVED, now=now)
-    actor = people.actor_for(person)
+    actor = _actor(draft, person)
     try:
         send = sends.queue(draft, decision, now=now, undo_seconds=undo_seconds, held=held, actor=actor)
     except sends.SendRefused as error:
         raise DecisionRefused(str(error)) from error
     data: dict[str, Any] = {"revision": revision.number, "undo_seconds": undo_seconds}
-    if seen.asks:
-        data["answered"] = sorted(seen.asks)
+    if asks:
+        data["answered"] = sorted(asks)
     _record("approvals.draft.approved", draft, revision, actor=actor, outcome=held, data=data)
     if not held:
         wake.sender_on_commit(send.pk, in_seconds=undo_seconds)
@@ -547,7 +586,7 @@ def _decide(
     draft: Draft,
     revision: Revision,
     kind: DecisionKind,
-    person: User,
+    person: User | None,
     *,
     now: datetime,
     reason: str,
@@ -562,7 +601,7 @@ def _decide(
         kind=kind,
         revision=revision,
         person=person,
-        person_name=people.name_of(person),
+        person_name=people.name_of(person) if person is not None else _mode_name(draft.mailbox),
         made_at=now,
         content_sha256=revision.content_sha256,
         thread_fingerprint=draft.thread_fingerprint,
@@ -571,6 +610,12 @@ def _decide(
         form_id=form_id,
         answers=list(answers),
     )
+
+
+def _actor(draft: Draft, person: User | None) -> Actor:
+    if person is not None:
+        return people.actor_for(person)
+    return Actor(kind="system", id=f"mode:{draft.mailbox.mode}", name=_mode_name(draft.mailbox))
 
 
 def _write_revision(draft: Draft, content: Content, *, author: User | None, now: datetime) -> Revision:

@@ -106,6 +106,7 @@ def evaluation(number):
     )
 
 
+@pytest.mark.row("001-32")
 def test_evaluations_are_stored_once_with_the_newest_last(mailbox):
     first = mirror.store_rule_evaluations(mailbox, [evaluation(2), evaluation(1)])
     second = mirror.store_rule_evaluations(mailbox, [evaluation(3), evaluation(2), evaluation(1)])

@@ -107,6 +107,7 @@ def test_notification_needs_no_csrf_token(mailbox):
     assert response.status_code == 200
 
 
+@pytest.mark.row("001-25", "K22")
 def test_signed_notification_is_stored_whole(mailbox):
     response = deliver()
 

@@ -71,7 +71,9 @@ def retry(send: Send) -> dispatch.Result:
     return result
 
 
-def claim_of(send: Send, look: Look | None) -> sends.Claim | sends.Refusal | None:
+def claim_of(
+    send: Send, look: Look | None, *, is_rehearsal: bool = False
+) -> sends.Claim | sends.Refusal | None:
     """Claim a send as a worker does that prepared what is approved now."""
     return sends.claim(
         send.pk,
@@ -80,6 +82,7 @@ def claim_of(send: Send, look: Look | None) -> sends.Claim | sends.Refusal | Non
         look=look,
         trouble="",
         worker="test",
+        is_rehearsal=is_rehearsal,
     )
 
 

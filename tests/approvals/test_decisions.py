@@ -40,6 +40,7 @@ def test_approval_binds_the_revision_and_the_thread_that_were_seen(pending: Draf
     assert actions(pending)[-2:] == ["approvals.send.queued", "approvals.draft.approved"]
 
 
+@pytest.mark.row("003-35", "K4")
 def test_second_approval_changes_nothing_and_names_the_first_decider(
     pending: Draft, alice: User, bruno: User
 ) -> None:
@@ -105,6 +106,7 @@ def test_h5_agent_edit_between_page_and_click_is_refused_and_shown(
     assert not Send.objects.exists()
 
 
+@pytest.mark.row("D2")
 def test_h6_new_message_between_page_and_click_makes_the_draft_stale(
     pending: Draft, alice: User, customer_writes: Callable[..., Any]
 ) -> None:
@@ -247,6 +249,7 @@ def test_draft_without_any_recipient_cannot_be_approved(pending: Draft, alice: U
     assert not Send.objects.exists()
 
 
+@pytest.mark.row("001-26")
 def test_draft_in_the_name_of_another_sender_cannot_be_approved(
     agent_writes: Callable[..., Draft], alice: User, sandbox: Any
 ) -> None:
@@ -257,6 +260,7 @@ def test_draft_in_the_name_of_another_sender_cannot_be_approved(
         decisions.approve(draft, person=alice, seen=seen(draft), form_id=None)
 
 
+@pytest.mark.row("003-13", "004-09")
 def test_rejection_ends_the_draft_keeps_its_content_and_deletes_it_upstream(
     pending: Draft, alice: User, sandbox: Any
 ) -> None:
@@ -384,6 +388,7 @@ def test_draft_deleted_after_approval_is_withdrawn_and_never_sent(
     assert sandbox.sends() == []
 
 
+@pytest.mark.row("K21", "004-39")
 def test_expired_draft_cannot_be_decided(pending: Draft, alice: User) -> None:
     age(pending, expires_at=timedelta(hours=73))
 
@@ -414,6 +419,7 @@ def held_back(mailbox: Mailbox, seconds: int = 15) -> None:
     Mailbox.objects.filter(pk=mailbox.pk).update(undo_seconds=seconds)
 
 
+@pytest.mark.row("003-09", "003-11", "K20", "004-17")
 def test_nothing_leaves_before_the_undo_hold_is_over(
     pending: Draft, alice: User, mailbox: Mailbox, sandbox: Any
 ) -> None:
@@ -429,6 +435,7 @@ def test_nothing_leaves_before_the_undo_hold_is_over(
     assert dispatch.dispatch(send.pk) == "posted"
 
 
+@pytest.mark.row("K20")
 def test_undone_approval_waits_again_and_sends_nothing(
     pending: Draft, alice: User, mailbox: Mailbox, sandbox: Any
 ) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from django.contrib.auth.models import User
 
 from agentmail.models import RuleEvaluation
@@ -38,6 +39,7 @@ def block_domain(sandbox: Any, domain: str) -> str:
     return str(rule["id"])
 
 
+@pytest.mark.row("001-16")
 def test_a_refusal_by_a_rule_names_the_rule(
     agent_writes: Callable[..., Draft], alice: User, sandbox: Any, transactional_db: None
 ) -> None:
@@ -96,6 +98,7 @@ def test_a_grant_that_cannot_be_searched_by_token_still_sends(
     assert dispatch.dispatch(pending.send.pk) == "posted"
 
 
+@pytest.mark.row("001-31")
 def test_the_audit_shows_the_evaluation_beside_the_refusal_it_explains(
     agent_writes: Callable[..., Draft], alice: User, olga: User, sandbox: Any, transactional_db: None
 ) -> None:

@@ -31,6 +31,7 @@ def bounced(agent_writes: Callable[..., Draft], alice: User, notifications: Noti
     return FollowUp.objects.select_related("send__draft__mailbox", "send__decision__revision").get()
 
 
+@pytest.mark.row("003-32")
 def test_corrected_mail_is_a_new_linked_draft_that_waits_for_review(
     bounced: FollowUp, alice: User, sandbox: Any
 ) -> None:

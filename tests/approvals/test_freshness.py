@@ -117,6 +117,7 @@ def test_draft_changed_between_the_last_look_and_the_post_leaves_as_approved(
     assert line["body"] == "<p>It left on Monday and arrives on Thursday.</p>"
 
 
+@pytest.mark.row("003-34")
 def test_new_message_between_approval_and_dispatch_makes_the_draft_stale(
     pending: Draft, alice: User, sandbox: Any, customer_writes: Callable[..., Any]
 ) -> None:
@@ -251,6 +252,7 @@ def test_poll_marks_waiting_and_approved_drafts_of_a_moved_thread_stale(
         assert draft.state == "stale"
 
 
+@pytest.mark.row("K18")
 def test_h47_of_two_approved_drafts_in_one_thread_the_second_becomes_stale(
     pending: Draft, agent_writes: Callable[..., Draft], alice: User, sandbox: Any
 ) -> None:
@@ -318,6 +320,7 @@ def test_send_that_is_taken_as_not_sent_lets_the_others_of_its_thread_go_on(
     assert retry(waiting) == "posted"
 
 
+@pytest.mark.row("004-32", "K18")
 def test_h48_unknown_send_keeps_the_others_of_its_thread_waiting(
     pending: Draft, agent_writes: Callable[..., Draft], alice: User, sandbox: Any
 ) -> None:
@@ -348,6 +351,7 @@ def test_message_that_is_announced_before_it_can_be_read_makes_the_draft_stale(
     assert (pending.state, pending.stale_reason) == ("stale", "new_inbound")
 
 
+@pytest.mark.row("001-28")
 def test_h49_truncated_message_is_fetched_and_makes_the_draft_stale(
     pending: Draft, customer_writes: Callable[..., Any], notifications: Notifications, sandbox: Any
 ) -> None:
@@ -361,6 +365,7 @@ def test_h49_truncated_message_is_fetched_and_makes_the_draft_stale(
     assert Message.objects.get(provider_id=news["message_id"]).is_complete
 
 
+@pytest.mark.row("003-33")
 def test_h49_nothing_of_a_thread_is_decided_while_a_message_is_not_fetched(
     pending: Draft,
     alice: User,

@@ -25,17 +25,22 @@ from policies.models import Switch
 from tests.approvals.conftest import actions, approve, claim_of, person, retry, seen, sent
 
 
+@pytest.mark.row("000-34", "K2")
 def test_gates_are_asked_in_this_order() -> None:
     assert [name for name, _gate in gates.GATES] == [
         "switch",
         "restore",
         "grant",
         "mailbox",
+        "mode",
         "decision",
         "recipients",
         "content",
+        "rules",
         "thread",
         "fresh",
+        "caps",
+        "dry_run",
     ]
 
 
@@ -50,6 +55,8 @@ def test_preview_of_a_healthy_draft_waits_for_a_person_only(pending: Draft) -> N
     standings = {name: verdict.standing for name, verdict in preview(pending).items()}
 
     assert standings.pop("decision") is Standing.OPEN
+    # The customer is on no list of a fresh desk; an approval answers that.
+    assert standings.pop("recipients") is Standing.OPEN
     assert set(standings.values()) == {Standing.PASSED}
 
 
@@ -57,6 +64,7 @@ def test_open_gate_does_not_pass(pending: Draft) -> None:
     assert not gates.may_leave(list(preview(pending).values()))
 
 
+@pytest.mark.row("K30")
 def test_gates_behind_a_refusal_are_asked_too(pending: Draft, mailbox: Mailbox) -> None:
     mailboxes.pause(mailbox.pk)
     Mailbox.objects.filter(pk=mailbox.pk).update(is_enabled=False)
@@ -184,6 +192,7 @@ def test_h54_engaged_switch_holds_what_is_queued_and_its_release_sends_nothing(
     assert retry(send) == "posted"
 
 
+@pytest.mark.row("000-32")
 def test_approval_while_the_switch_is_engaged_is_kept_and_held(
     pending: Draft, alice: User, mailbox: Mailbox, sandbox: Any
 ) -> None:
@@ -225,6 +234,7 @@ def test_stop_file_stops_and_what_was_queued_stays_held_without_it(
     assert (send.held, sandbox.sends()) == ("blocked_kill_switch", [])
 
 
+@pytest.mark.row("K24")
 def test_switch_that_is_engaged_between_claim_and_post_lets_nothing_out(
     pending: Draft, alice: User, sandbox: Any
 ) -> None:
@@ -256,6 +266,7 @@ def test_switch_that_is_engaged_between_claim_and_post_lets_nothing_out(
         "@x.net",
     ],
 )
+@pytest.mark.row("001-17")
 def test_h52_address_that_is_not_plain_is_refused(pending: Draft, alice: User, email: str) -> None:
     for field in ("to", "cc", "bcc", "reply_to"):
         addresses = (Address("casey@example.net"), Address(email))
@@ -310,6 +321,7 @@ def test_error_in_a_gate_is_a_no(
     assert "gate decision failed" in caplog.text
 
 
+@pytest.mark.row("000-26", "000-29", "001-29", "001-33", "004-03", "004-11", "004-27")
 def test_refusal_and_claim_keep_every_verdict_in_the_record(pending: Draft, alice: User) -> None:
     sent(pending, alice)
 
@@ -318,6 +330,7 @@ def test_refusal_and_claim_keep_every_verdict_in_the_record(pending: Draft, alic
     assert {verdict["standing"] for verdict in entry.gates} == {"passed"}
 
 
+@pytest.mark.row("000-35")
 def test_refusal_has_a_consequence(pending: Draft, mailbox: Mailbox) -> None:
     Mailbox.objects.filter(pk=mailbox.pk).update(is_enabled=False)
 
@@ -340,6 +353,7 @@ def test_refusal_has_a_consequence(pending: Draft, mailbox: Mailbox) -> None:
         ({"colour": "red"}, "colour"),
     ],
 )
+@pytest.mark.row("003-37")
 def test_mailbox_setting_outside_its_limits_names_the_field(
     mailbox: Mailbox, options: dict[str, Any], field: str
 ) -> None:

@@ -52,6 +52,7 @@ def kinds(send: Send) -> list[str]:
         ("rejected", "rejected", "rejected"),
     ],
 )
+@pytest.mark.row("D4")
 def test_what_the_provider_reports_becomes_a_fact_and_work_for_the_approver(
     agent_writes: Callable[..., Draft],
     alice: User,
@@ -153,6 +154,7 @@ def five(send: Send) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.row("003-31")
 def test_h63_every_order_of_five_events_gives_one_picture(
     accepted: Send, notifications: Notifications
 ) -> None:
@@ -217,6 +219,7 @@ def test_one_delivery_does_not_close_the_work_of_another_recipient(
     assert FollowUp.objects.get().state == "open"
 
 
+@pytest.mark.row("000-20")
 def test_h62_hundred_copies_over_eight_connections_make_one_fact(
     transactional_db: None, accepted: Send, notifications: Notifications
 ) -> None:

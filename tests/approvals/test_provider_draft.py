@@ -231,6 +231,7 @@ def test_poll_after_a_changed_draft_id_does_not_see_a_second_draft(
     assert Draft.objects.count() == 1
 
 
+@pytest.mark.row("003-15", "K28")
 def test_h41_agent_that_sends_the_draft_itself_is_seen_as_sent(
     pending: Draft, alice: User, sandbox: Any, mailbox: Mailbox
 ) -> None:

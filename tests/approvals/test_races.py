@@ -134,6 +134,7 @@ def alices_browser(server: str, alice: User) -> Browser:
     return Browser(server, alice)
 
 
+@pytest.mark.row("D3", "K3")
 def test_h1_fifty_identical_clicks_on_the_page_make_one_decision_and_one_send(
     pending: Draft, alices_browser: Browser, sandbox: Any
 ) -> None:
@@ -147,6 +148,7 @@ def test_h1_fifty_identical_clicks_on_the_page_make_one_decision_and_one_send(
     assert len(sandbox.sends()) == 1
 
 
+@pytest.mark.row("K4")
 def test_h3_page_answers_the_opposite_decision_with_a_conflict(
     server: str, pending: Draft, alice: User, bruno: User, alices_browser: Browser
 ) -> None:

@@ -204,6 +204,7 @@ def test_h31_401_pauses_the_mailbox_and_keeps_the_send_until_it_is_resumed(
     assert len(sandbox.sends()) == 1
 
 
+@pytest.mark.row("000-24")
 def test_h27_other_payload_under_the_same_key_stops_the_mailbox(
     pending: Draft, alice: User, mailbox: Mailbox, sandbox: Any
 ) -> None:
@@ -312,6 +313,7 @@ def test_i4_no_reply_takes_a_send_out_of_unknown_but_an_acceptance(
     assert (send.state, send.ambiguous, send.key_epoch) == ("unknown", True, 0)
 
 
+@pytest.mark.row("000-22")
 def test_payload_is_the_same_bytes_at_every_try(pending: Draft, alice: User, sandbox: Any) -> None:
     sandbox.post("faults", route="send_message", **answer(429, api_error("rate_limit")))
 

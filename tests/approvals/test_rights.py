@@ -63,6 +63,7 @@ NOT_DECIDERS = [*OUTSIDERS, "olga", "auditor", "admin"]
 
 @pytest.mark.parametrize("who", NOT_DECIDERS)
 @pytest.mark.parametrize("act", ACTS)
+@pytest.mark.row("D6", "003-20")
 def test_only_a_reviewer_of_the_mailbox_decides(pending: Draft, request: Any, act: str, who: str) -> None:
     outsider = request.getfixturevalue(who)
 
@@ -122,6 +123,7 @@ def test_outsider_cannot_touch_the_switch_of_the_mailbox(mailbox: Mailbox, reque
 
 
 @pytest.mark.parametrize("who", ["alice", "auditor"])
+@pytest.mark.row("000-31", "K23")
 def test_anybody_of_the_mailbox_may_stop_and_only_an_operator_may_go_on(
     mailbox: Mailbox, request: Any, who: str, olga: User
 ) -> None:

@@ -68,6 +68,7 @@ def test_every_approval_has_a_send_or_an_end(
     assert Decision.objects.filter(kind="approve").count() == Send.objects.count() == 6
 
 
+@pytest.mark.row("004-39")
 def test_sweep_expires_what_is_open_and_over_and_nothing_else(
     agent_writes: Callable[..., Draft], alice: User
 ) -> None:

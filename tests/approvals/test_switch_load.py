@@ -99,6 +99,7 @@ def release_and_resume(desk: Desk) -> float:
 
 
 @pytest.mark.parametrize("delay_milliseconds", [0, 50])
+@pytest.mark.row("000-33")
 def test_no_post_arrives_after_a_stop_was_acknowledged(
     delay_milliseconds: int,
     desk: Desk,

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from django.contrib.auth.models import User
 
 from approvals import decisions, dispatch
@@ -10,6 +11,7 @@ from approvals.models import Draft
 from tests.approvals.conftest import seen, sent
 
 
+@pytest.mark.row("003-14")
 def test_an_approved_draft_is_sent_once_exactly_as_it_was_seen(
     pending: Draft, alice: User, sandbox: Any, transactional_db: None
 ) -> None:

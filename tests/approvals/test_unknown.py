@@ -271,6 +271,7 @@ def test_resend_uses_the_same_key_and_overrides_the_old_attempt(
     assert unknown.state == "accepted"
 
 
+@pytest.mark.row("000-23")
 def test_resend_of_a_mail_that_was_taken_is_answered_from_the_providers_memory(
     taken: Callable[..., Send], olga: User, sandbox: Any
 ) -> None:
@@ -570,6 +571,7 @@ def test_second_copy_is_told_beside_an_earlier_alarm(
     assert actions(pending).count("approvals.send.second_copy") == 1
 
 
+@pytest.mark.row("K5")
 def test_h32_resend_after_the_key_was_forgotten_may_send_twice_and_that_is_seen(
     taken: Callable[..., Send], olga: User, sandbox: Any, notifications: Notifications
 ) -> None:

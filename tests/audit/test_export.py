@@ -28,6 +28,7 @@ def lines(**options: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in exported(form="jsonl", **options).splitlines()]
 
 
+@pytest.mark.row("000-30", "K14")
 def test_json_lines_have_the_keys_of_the_guardrails(five_entries: list[Entry]) -> None:
     first = lines()[0]
 

@@ -28,6 +28,7 @@ def test_the_migrations_protect_the_record() -> None:
         "DELETE FROM audit_entry WHERE sequence = 1",
     ],
 )
+@pytest.mark.row("000-27")
 def test_a_change_is_refused(five_entries: list[Entry], query: str) -> None:
     with pytest.raises(IntegrityError, match="append-only"):
         run(query)

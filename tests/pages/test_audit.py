@@ -57,6 +57,7 @@ def test_an_auditor_reads_what_was_decided_newest_first(box, mara, noor):
     assert "Re: Two plates" in page(noor)
 
 
+@pytest.mark.row("000-28")
 def test_an_entry_unfolds_its_checks_in_words_with_hash_and_ids(box, mara, noor):
     sends.accepted(scenes.draft(box), mara)
 
@@ -67,6 +68,7 @@ def test_an_entry_unfolds_its_checks_in_words_with_hash_and_ids(box, mara, noor)
     assert Entry.objects.get(action="approvals.send.claimed").hash in shown
 
 
+@pytest.mark.row("D5")
 def test_the_providers_evaluation_stands_beside_the_entry_of_the_same_mail(box, mara, noor):
     send = sends.accepted(scenes.draft(box), mara)
     judged(send, matched_rule_ids=["rule-press"])
@@ -133,6 +135,7 @@ def test_a_foreign_draft_shows_nothing(box, mara):
     assert "Re: Not yours" not in page(olga, f"?draft={draft.public_id}")
 
 
+@pytest.mark.row("001-30")
 def test_pages_of_both_logs_lose_and_double_nothing_whatever_is_written_meanwhile(box, noor):
     for number in range(40):
         scenes.draft(box, subject=f"Letter {number}")
