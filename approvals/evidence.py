@@ -1,132 +1,143 @@
-"""What a dry run has shown: how long it lasts, how many mails people compared, how many would have been wrong."""
+"""What is known of a mailbox when its oversight mode is to change. It suggests; it decides nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
 
-from django.contrib.auth.models import User
-from django.db import transaction
+from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 
-from approvals import people
-from approvals.models import Comparison, Draft, Send, WrongKind
-from approvals.people import Right
-from approvals.states import SendState
+from agentmail.models import Mailbox
+from approvals.models import (
+    AuthorKind,
+    Decision,
+    DecisionKind,
+    Draft,
+    ModeChange,
+    OutcomeKind,
+    RecipientOutcome,
+    Send,
+)
+from approvals.states import DraftState, SendState
 from audit.clock import database_now
-from audit.record import record
-from policies import mailbox_settings
-from policies.models import Delivery
+from policies import modes
 
-DAYS_NEEDED = 14
-COMPARED_NEEDED = 100
-WRONG_ALLOWED = 0
-NOTE_CHARACTERS = 2000
+WINDOW_DAYS = 30
+BOUNCES = (OutcomeKind.HARD_BOUNCE, OutcomeKind.SOFT_BOUNCE)
+# A line on the card, not a condition.
+UNTOUCHED_LINE = 0.95
 
 
-class ComparisonRefused(Exception):
-    """Nothing was kept; the message says why, and `field` names what was wrong, if one field was."""
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    days: int
+    handled: int
+    wrong: int
 
-    def __init__(self, sentence: str, field: str = "") -> None:
-        super().__init__(sentence)
-        self.field = field
+
+THRESHOLDS: Mapping[tuple[str, str], Threshold] = {
+    (modes.GATED_SEND, modes.MONITORED): Threshold(days=30, handled=500, wrong=0),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Of one mailbox since its dry run began. `since` is empty for one that never rehearsed.
+    """Numbers of the last 30 days, except `days_in_mode` and `pending`. Shares are 0 to 1, or None without a basis.
 
-    `compared` and `wrong` count drafts; one that any person found wrong is wrong.
+    `handled` counts drafts about which a person's decision stands; `wrong` those rejected or sent back, and the
+    complaints. `untouched` is the share of approved drafts that left as the agent wrote them.
     """
 
-    since: datetime | None
-    days: int
-    compared: int
-    wrong: int
+    days_in_mode: int
+    handled: int
+    approved: int
+    rejected: int
+    changes_requested: int
+    untouched: float | None
+    sent: int
+    bounced: float | None
+    complained: float | None
+    complaints: int
+    pending: int
 
     @property
-    def missing(self) -> list[str]:
-        """What keeps the mailbox from being ready, as sentences; none when it is."""
-        found = []
-        if self.days < DAYS_NEEDED:
-            found.append(
-                _("%(days)d of %(needed)d days in dry run.") % {"days": self.days, "needed": DAYS_NEEDED}
-            )
-        if self.compared < COMPARED_NEEDED:
-            found.append(
-                _("%(count)d of %(needed)d mails compared.")
-                % {"count": self.compared, "needed": COMPARED_NEEDED}
-            )
-        if self.wrong > WRONG_ALLOWED:
-            found.append(
-                _("%(count)d would have been wrong; %(allowed)d may be.")
-                % {"count": self.wrong, "allowed": WRONG_ALLOWED}
-            )
-        return found
+    def wrong(self) -> int:
+        return self.rejected + self.changes_requested + self.complaints
 
-    @property
-    def is_ready(self) -> bool:
-        return not self.missing
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"wrong": self.wrong, "window_days": WINDOW_DAYS}
 
 
-def of(mailbox_id: int, *, now: datetime) -> Evidence:
-    """The evidence of a mailbox's dry run, or of its last one when it sends live by now."""
-    settings = mailbox_settings.of(mailbox_id)
-    since = settings.dry_run_since
-    if since is None:
-        return Evidence(None, 0, 0, 0)
-    until = now
-    if settings.delivery == Delivery.LIVE and settings.live_since is not None:
-        until = min(now, settings.live_since)
-    compared = Comparison.objects.filter(draft__mailbox_id=mailbox_id, made_at__gte=since)
+@dataclass(frozen=True, slots=True)
+class Line:
+    sentence: str
+    is_met: bool
+
+
+def of(mailbox: Mailbox) -> Evidence:
+    """Count what is known of a mailbox now."""
+    now = database_now()
+    since = now - timedelta(days=WINDOW_DAYS)
+    by_person = Q(person__isnull=False)
+    counted = Decision.objects.filter(
+        draft__mailbox=mailbox, made_at__gte=since, voided_at__isnull=True
+    ).aggregate(
+        approved=Count("pk", filter=by_person & Q(kind=DecisionKind.APPROVE)),
+        untouched=Count(
+            "pk",
+            filter=by_person & Q(kind=DecisionKind.APPROVE, revision__author_kind=AuthorKind.AGENT),
+        ),
+        rejected=Count("pk", filter=by_person & Q(kind=DecisionKind.REJECT)),
+        changes_requested=Count("pk", filter=by_person & Q(kind=DecisionKind.REQUEST_CHANGES)),
+    )
+    sent = Send.objects.filter(mailbox=mailbox, state=SendState.ACCEPTED, accepted_at__gte=since)
+    facts = RecipientOutcome.objects.filter(send__in=sent.values("pk")).aggregate(
+        bounced=Count("send", distinct=True, filter=Q(kind__in=BOUNCES)),
+        complaints=Count("send", distinct=True, filter=Q(kind=OutcomeKind.COMPLAINT)),
+    )
+    last = ModeChange.objects.filter(mailbox=mailbox).order_by("-pk").first()
+    count = sent.count()
     return Evidence(
-        since,
-        max(0, (until - since).days),
-        compared.values("draft_id").distinct().count(),
-        compared.filter(would_send=False).values("draft_id").distinct().count(),
+        days_in_mode=(now - (last.at if last is not None else mailbox.connected_at)).days,
+        handled=counted["approved"] + counted["rejected"] + counted["changes_requested"],
+        approved=counted["approved"],
+        rejected=counted["rejected"],
+        changes_requested=counted["changes_requested"],
+        untouched=_share(counted["untouched"], counted["approved"]),
+        sent=count,
+        bounced=_share(facts["bounced"], count),
+        complained=_share(facts["complaints"], count),
+        complaints=facts["complaints"],
+        pending=Draft.objects.filter(mailbox=mailbox, state=DraftState.PENDING).count(),
     )
 
 
-def compare(
-    draft_id: int, *, person: User, would_send: bool, wrong_kind: str = "", note: str = ""
-) -> Comparison:
-    """Keep what a person would have done with a mail that the dry run would have sent; a later word replaces it.
+def lines_for(found: Evidence, before: str, after: str) -> list[Line]:
+    """What a step up the ladder asks for, and whether it is there; nothing for a step without thresholds."""
+    threshold = THRESHOLDS.get((before, after))
+    if threshold is None:
+        return []
+    return [
+        Line(
+            _("%(days)d of %(needed)d days in this mode")
+            % {"days": found.days_in_mode, "needed": threshold.days},
+            found.days_in_mode >= threshold.days,
+        ),
+        Line(
+            _("%(handled)d of %(needed)d drafts handled by people")
+            % {"handled": found.handled, "needed": threshold.handled},
+            found.handled >= threshold.handled,
+        ),
+        Line(
+            _("%(wrong)d rejected, sent back or complained about; %(allowed)d are allowed")
+            % {"wrong": found.wrong, "allowed": threshold.wrong},
+            found.wrong <= threshold.wrong,
+        ),
+    ]
 
-    Raises ComparisonRefused for a draft that did not end so, for a wrong one without its kind, and for somebody who
-    may not decide about the mailbox.
-    """
-    if would_send:
-        wrong_kind = ""
-    elif wrong_kind not in WrongKind.values:
-        raise ComparisonRefused(_("Say what was wrong with it."), "wrong_kind")
-    if len(note) > NOTE_CHARACTERS:
-        raise ComparisonRefused(
-            _("A note has %(limit)d characters at most.") % {"limit": NOTE_CHARACTERS}, "note"
-        )
-    with transaction.atomic():
-        draft = Draft.objects.get(pk=draft_id)
-        if not people.is_still_allowed(person.pk, Right.DECIDE, draft.mailbox_id):
-            raise ComparisonRefused(_("You may not decide drafts of this mailbox."))
-        send = Send.objects.filter(draft=draft, state=SendState.DRY_RUN).first()
-        if send is None:
-            raise ComparisonRefused(_("Only a mail that would have been sent in a dry run is compared."))
-        made, _is_new = Comparison.objects.update_or_create(
-            draft=draft,
-            person=person,
-            defaults={
-                "would_send": would_send,
-                "wrong_kind": wrong_kind,
-                "note": note,
-                "made_at": database_now(),
-            },
-        )
-        record(
-            "approvals.draft.compared",
-            actor=people.actor_for(person),
-            mailbox_id=draft.mailbox_id,
-            draft_id=draft.pk,
-            send_id=send.pk,
-            outcome="would_send" if would_send else wrong_kind,
-            reason=note,
-        )
-    return made
+
+def _share(part: int, whole: int) -> float | None:
+    return round(part / whole, 4) if whole else None

@@ -7,7 +7,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from approvals.evidence import NOTE_CHARACTERS
+from approvals.comparisons import NOTE_CHARACTERS
 from approvals.forms import REASON_CHARACTERS
 from approvals.models import WrongKind
 from policies.models import OrganisationCap, Policy

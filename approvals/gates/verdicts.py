@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from agentmail.models import Mailbox
 from approvals.content import Content, content_of_revision
@@ -36,8 +38,9 @@ class Verdict:
     """One gate's answer; `result` is a code of the contract when it refused, `sentence` is for people.
 
     An open verdict with `asks` is a question which the approval of a person answers who was shown it; `result` is
-    what it becomes when nobody does. `rules` names the policy rows that decided, as "kind:id:version". `retry_at`
-    is when a refusal that waits can end at the earliest; an approval does not run out before.
+    what it becomes when nobody does. `rules` names the policy rows that decided, as "kind:id:version"; `evaluation` is
+    what the rules were given and said, kept with the verdict. `retry_at` is when a refusal that waits can end at the
+    earliest; an approval does not run out before.
     """
 
     gate: str
@@ -48,14 +51,16 @@ class Verdict:
     asks: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     retry_at: datetime | None = None
+    evaluation: Mapping[str, Any] | None = None
 
-    def to_json(self) -> dict[str, str]:
-        return {
+    def to_json(self) -> dict[str, Any]:
+        said: dict[str, Any] = {
             "gate": self.gate,
             "standing": self.standing.value,
             "result": self.result,
             "sentence": self.sentence,
         }
+        return said if self.evaluation is None else said | {"evaluation": dict(self.evaluation)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +95,10 @@ def facts_about(
     look: Look | None = None,
     trouble: str = "",
     is_claim: bool = False,
-    is_reviewed: bool = True,
+    is_reviewed: bool | None = None,
     is_rehearsal: bool = False,
 ) -> Facts:
+    """Gather what the gates are asked about. Who decides follows the decision; without one, a person would."""
     return Facts(
         draft=draft,
         mailbox=draft.mailbox,
@@ -104,6 +110,8 @@ def facts_about(
         look=look,
         trouble=trouble,
         is_claim=is_claim,
-        is_reviewed=is_reviewed,
+        is_reviewed=decision is None or decision.person_id is not None
+        if is_reviewed is None
+        else is_reviewed,
         is_rehearsal=is_rehearsal,
     )

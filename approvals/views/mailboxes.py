@@ -18,7 +18,7 @@ from agentmail.client import configured_client
 from agentmail.exceptions import ProviderError, ProviderNotConfigured, Unauthenticated
 from agentmail.models import Mailbox
 from agentmail.types import GrantSnapshot
-from approvals import evidence, people, rehearsal, switchboard
+from approvals import comparisons, people, rehearsal, switchboard
 from approvals import mailboxes as domain
 from approvals.forms import REASON_CHARACTERS
 from approvals.forms_caps import VersionField
@@ -27,6 +27,7 @@ from approvals.ledgers import evaluations_of, mailbox_for, mailbox_rows
 from approvals.people import Right
 from approvals.views.access import person_of, signed_in
 from approvals.views.caps import shown_use, source_words
+from approvals.views.modes import PURPOSES
 from approvals.views.operations import ReleaseForm, StopForm, acknowledged, not_written, released
 from approvals.views.reauthentication import PasswordAgain
 from approvals.views.writing import NotWritable, nothing_changed
@@ -245,6 +246,7 @@ def _page(
         "here": "mailboxes",
         "now": timezone.now(),
         "mailbox": found,
+        "mode_purpose": PURPOSES[found.mode],
         "reading": switch.read([found.scope]),
         "evaluations": evaluations_of(found),
         "may_manage": people.may(person, Right.MANAGE, found.pk),
@@ -259,7 +261,7 @@ def _page(
         "ramp_cap": answer.effective.hour_cap,
         "may_edit_policies": people.may(person, Right.EDIT_POLICIES, found.pk),
         "is_dry_run": settings.delivery == Delivery.DRY_RUN,
-        "evidence": evidence.of(found.pk, now=now),
+        "evidence": comparisons.of(found.pk, now=now),
         "dry_run_form": DryRunForm(version=settings.version),
         "leave_form": leave_form or LeaveForm(request=request, version=settings.version),
         "problem": problem,

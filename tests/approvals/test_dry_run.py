@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 
 from agentmail.models import Mailbox, Transport
-from approvals import evidence, rehearsal
+from approvals import comparisons, rehearsal
 from approvals.content import content_of_revision, edited
 from approvals.models import Comparison, Draft, Judgement, Role
 from approvals.states import DraftState, SendState
@@ -185,11 +185,11 @@ def test_a_person_says_beside_it_what_they_would_have_done(
 ) -> None:
     sent(pending, alice)
 
-    evidence.compare(pending.pk, person=alice, would_send=True)
-    evidence.compare(pending.pk, person=bruno, would_send=False, wrong_kind="fact", note="Wrong day")
-    evidence.compare(pending.pk, person=alice, would_send=True, note="Still")
+    comparisons.compare(pending.pk, person=alice, would_send=True)
+    comparisons.compare(pending.pk, person=bruno, would_send=False, wrong_kind="fact", note="Wrong day")
+    comparisons.compare(pending.pk, person=alice, would_send=True, note="Still")
 
-    found = evidence.of(rehearsing.pk, now=database_now())
+    found = comparisons.of(rehearsing.pk, now=database_now())
     assert (found.compared, found.wrong) == (1, 1)
     assert Comparison.objects.count() == 2
     assert actions(pending).count("approvals.draft.compared") == 3
@@ -198,15 +198,15 @@ def test_a_person_says_beside_it_what_they_would_have_done(
 def test_a_wrong_one_must_say_what_was_wrong(pending: Draft, alice: User, rehearsing: Mailbox) -> None:
     sent(pending, alice)
 
-    with pytest.raises(evidence.ComparisonRefused) as refused:
-        evidence.compare(pending.pk, person=alice, would_send=False)
+    with pytest.raises(comparisons.ComparisonRefused) as refused:
+        comparisons.compare(pending.pk, person=alice, would_send=False)
 
     assert refused.value.field == "wrong_kind"
 
 
 def test_only_a_mail_of_a_dry_run_is_compared(pending: Draft, alice: User) -> None:
-    with pytest.raises(evidence.ComparisonRefused):
-        evidence.compare(pending.pk, person=alice, would_send=True)
+    with pytest.raises(comparisons.ComparisonRefused):
+        comparisons.compare(pending.pk, person=alice, would_send=True)
 
 
 @pytest.mark.row("000-05", "000-38")
@@ -217,7 +217,7 @@ def test_only_a_mail_of_a_dry_run_is_compared(pending: Draft, alice: User) -> No
 def test_a_mailbox_is_ready_after_14_days_100_compared_and_none_wrong(
     days: int, compared: int, wrong: int, is_ready: bool
 ) -> None:
-    assert evidence.Evidence(None, days, compared, wrong).is_ready is is_ready
+    assert comparisons.DryRunEvidence(None, days, compared, wrong).is_ready is is_ready
 
 
 @pytest.mark.row("000-05")
@@ -228,4 +228,4 @@ def test_days_are_counted_from_the_beginning_of_the_dry_run(
     since = MailboxSettings.objects.get(mailbox_id=rehearsing.pk).dry_run_since
     assert since is not None
 
-    assert evidence.of(rehearsing.pk, now=since + timedelta(hours=hours)).days == days
+    assert comparisons.of(rehearsing.pk, now=since + timedelta(hours=hours)).days == days
