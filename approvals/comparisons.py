@@ -33,7 +33,7 @@ class ComparisonRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class DryRunEvidence:
+class Evidence:
     """Of one mailbox since its dry run began. `since` is empty for one that never rehearsed.
 
     `compared` and `wrong` count drafts; one that any person found wrong is wrong.
@@ -69,17 +69,17 @@ class DryRunEvidence:
         return not self.missing
 
 
-def of(mailbox_id: int, *, now: datetime) -> DryRunEvidence:
+def of(mailbox_id: int, *, now: datetime) -> Evidence:
     """The evidence of a mailbox's dry run, or of its last one when it sends live by now."""
     settings = mailbox_settings.of(mailbox_id)
     since = settings.dry_run_since
     if since is None:
-        return DryRunEvidence(None, 0, 0, 0)
+        return Evidence(None, 0, 0, 0)
     until = now
     if settings.delivery == Delivery.LIVE and settings.live_since is not None:
         until = min(now, settings.live_since)
     compared = Comparison.objects.filter(draft__mailbox_id=mailbox_id, made_at__gte=since)
-    return DryRunEvidence(
+    return Evidence(
         since,
         max(0, (until - since).days),
         compared.values("draft_id").distinct().count(),

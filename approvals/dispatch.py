@@ -31,7 +31,17 @@ from agentmail.exceptions import (
 from agentmail.failpoints import reach
 from agentmail.models import Transport
 from agentmail.types import MessageSnapshot, ReplyClass, SendReply
-from approvals import content, evaluations, freshness, instance, intake, mailboxes, pace, switchboard
+from approvals import (
+    content,
+    evaluations,
+    freshness,
+    instance,
+    intake,
+    mailboxes,
+    pace,
+    switch_scopes,
+    switchboard,
+)
 from approvals.content import Content, content_of_revision, frozen_payload
 from approvals.freshness import Look
 from approvals.gates import Consequence
@@ -130,7 +140,8 @@ def _dispatch_locked(send: Send, lock: locks.HeldLock) -> Result:
     look: Look | None = None
     trouble = ""
     is_rehearsal = _is_rehearsal(send)
-    if switch.read([switch.GLOBAL, send.mailbox.scope]).is_open:
+    scopes = switch_scopes.scopes_of(send.draft, send.decision.revision.recipients())
+    if switch.read(scopes, is_preview=True).is_open:
         try:
             client = configured_client()
             if _found_by_token(send, client):  # a mail that a restored database has forgotten
@@ -175,12 +186,11 @@ def _post(
     claim: sends.Claim, look: Look | None, lock: locks.HeldLock, payload: bytes, content_type: str
 ) -> Result:
     send, attempt = claim.send, claim.attempt
-    scopes = [switch.GLOBAL, send.mailbox.scope]
     # Inside the fence a second look at the switch and the POST are one: whoever stops sending waits for it.
     with ExitStack() as inside:
         try:
-            inside.enter_context(locks.fence_shared(scopes))
-            refusal = _second_look(send, attempt, look, lock)  # C6
+            inside.enter_context(locks.fence_shared(switch.fences(claim.scopes)))
+            refusal = _second_look(claim, look, lock)  # C6
         except (locks.LocksUnavailable, DatabaseError) as error:
             logger.warning("the second look at send %s failed: %s", send.pk, type(error).__name__)
             refusal = _("The second look before sending could not be taken; it is tried again."), ""
@@ -231,20 +241,18 @@ def _call(send: Send, attempt: Attempt, payload: bytes, content_type: str) -> Se
     )
 
 
-def _second_look(
-    send: Send, attempt: Attempt, look: Look | None, lock: locks.HeldLock
-) -> tuple[str, str] | None:
+def _second_look(claim: sends.Claim, look: Look | None, lock: locks.HeldLock) -> tuple[str, str] | None:
     """Why the POST must not be made after all, and what holds it; None when it may."""
-    reading = switch.read([switch.GLOBAL, send.mailbox.scope])
+    reading = switch.read(claim.scopes)
     if not reading.is_open:
         return reading.sentence, "blocked_kill_switch"
     if not lock.is_alive():
         return _("The lock of this send was lost; it is tried again."), ""
-    if not Attempt.objects.filter(pk=attempt.pk, state=AttemptState.DISPATCHED).exists():
+    if not Attempt.objects.filter(pk=claim.attempt.pk, state=AttemptState.DISPATCHED).exists():
         return _("The end of this send became known before anything was posted."), ""
     if look is None or look.age_seconds() > settings.APPROVAL_FRESHNESS_SECONDS:
         return _("The last look at the thread is too old; it is taken again."), ""
-    if _is_rehearsal(send):
+    if _is_rehearsal(claim.send):
         return _("The mailbox went into its dry run a moment ago."), ""
     try:
         instance.advance()

@@ -73,6 +73,8 @@ class Draft(models.Model):
     state = models.CharField(max_length=20, choices=DraftState, default=DraftState.PENDING)
     mode = models.CharField(max_length=16, choices=OversightMode)
     origin = models.CharField(max_length=16, choices=Origin, default=Origin.AGENT)
+    # Which agent wrote it, where that is known; the kill switch can stop one agent.
+    agent_id = models.CharField(max_length=128, blank=True)
     linked_from = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="linked_drafts"
     )

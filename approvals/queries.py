@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from agentmail.models import Mailbox, Message, RuleEvaluation
-from approvals import search
+from approvals import search, switch_scopes
 from approvals.models import Draft, FollowUp, FollowUpState, RecipientOutcome, Revision, Send
 from approvals.people import Person, Right, mailbox_ids_with, may_everywhere
 from approvals.states import OPEN_DRAFT_STATES, DraftState, SendState
@@ -222,7 +222,8 @@ def draft_version(draft: Draft, sequence: int | None = None) -> str:
 
     `sequence` is the number of the draft's newest audit entry, when it was read already.
     """
-    sending = switch.read([switch.GLOBAL, draft.mailbox.scope])
+    recipients = draft.current_revision.recipients() if draft.current_revision is not None else ()
+    sending = switch.read(switch_scopes.scopes_of(draft, recipients), is_preview=True)
     mailbox = draft.mailbox
     send: Send | None = getattr(draft, "send", None)
     # The rows were read before the newest entry is asked for, so what they say is part of the version: a change

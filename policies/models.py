@@ -12,11 +12,11 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Switch(models.Model):
-    """Whether sending is stopped in a scope: "global" or "mailbox:<id>". A scope without a row counts as
-    stopped.
+    """Whether sending is stopped in a scope: "global", "workspace:<id>", "mailbox:<id>", "agent:<id>" or
+    "domain:<domain>". A scope without a row counts as stopped.
     """
 
-    scope = models.CharField(max_length=64, unique=True)
+    scope = models.CharField(max_length=300, unique=True)
     is_engaged = models.BooleanField(default=False)
     reason = models.TextField(blank=True)
     changed_by = models.TextField(blank=True)

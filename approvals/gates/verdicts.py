@@ -50,8 +50,8 @@ class Verdict:
     consequence: Consequence | None = None
     asks: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
-    retry_at: datetime | None = None
     evaluation: Mapping[str, Any] | None = None
+    retry_at: datetime | None = None
 
     def to_json(self) -> dict[str, Any]:
         said: dict[str, Any] = {

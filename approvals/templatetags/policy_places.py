@@ -21,12 +21,6 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         (Right.READ_POLICIES, Right.EDIT_LISTS),
     ),
     (
-        "approvals:caps",
-        _("Caps"),
-        _("How much each mailbox may send an hour and a day, and what is used."),
-        (Right.READ_POLICIES,),
-    ),
-    (
         "approvals:recipients",
         _("Recipients"),
         _("Who may be written to, and who may not."),
@@ -43,6 +37,12 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         _("Lists"),
         _("Values that rules look up."),
         (Right.READ_POLICIES, Right.EDIT_LISTS),
+    ),
+    (
+        "approvals:caps",
+        _("Caps"),
+        _("How much each mailbox may send an hour and a day, and what is used."),
+        (Right.READ_POLICIES,),
     ),
     (
         "approvals:history",

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from agentmail.failpoints import reach
 from agentmail.mail_html import clean, is_html, to_text
 from agentmail.models import Mailbox
-from approvals import difference, gates, judgements, people, wake
+from approvals import difference, gates, judgements, people, switch_scopes, wake
 from approvals.content import Content, content_of_revision
 from approvals.freshness import Look, Staleness, ThreadLook
 from approvals.gates import Consequence, Standing, Verdict
@@ -272,11 +272,7 @@ def approve(draft_id: int, *, person: User, seen: Seen, look: Look, form_id: uui
     """
     with transaction.atomic():
         # Share-locked, and first of all rows: a flip under way is waited for and seen, a later one waits.
-        scopes = [
-            switch.GLOBAL,
-            switch.mailbox_scope(Draft.objects.values_list("mailbox_id", flat=True).get(pk=draft_id)),
-        ]
-        reading = switch.read(scopes, lock=True)
+        reading = switch.read(switch_scopes.scopes_of_draft(draft_id), lock=True)
         draft, now = _pending_for(draft_id, person, seen)
         revision = _current(draft)
         facts = gates.facts_about(draft, revision, now=now, look=look)

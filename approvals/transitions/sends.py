@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from agentmail.models import Transport
 from agentmail.types import ReplyClass, SendReply
-from approvals import contacts, gates, judgements, people
+from approvals import contacts, gates, judgements, people, switch_scopes
 from approvals.content import content_of_revision, idempotency_key, send_token
 from approvals.freshness import Look, staleness
 from approvals.gates import Consequence, Verdict
@@ -36,10 +36,11 @@ OUTCOME_POLL_SECONDS = 120
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A committed attempt: the right to make exactly one POST."""
+    """A committed attempt: the right to make exactly one POST, while the switch is open in all its scopes."""
 
     attempt: Attempt
     send: Send
+    scopes: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,8 @@ def claim(
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL synchronous_commit TO ON")
-        _switch_of(send_id)
+        scopes = switch_scopes.scopes_of_send(send_id)
+        switch.read(scopes, lock=True)  # first, as in `_switch_of`
         send = lock_send(send_id)
         now = database_now()
         is_resend = send.state == SendState.UNKNOWN and send.resend_at is not None
@@ -174,7 +176,7 @@ def claim(
             gates=[verdict.to_json() for verdict in verdicts],
             data={"attempt": attempt.number, "worker": worker, "transport": attempt.transport},
         )
-    return Claim(attempt, send)
+    return Claim(attempt, send, scopes)
 
 
 def transport_of(send: Send) -> str:
@@ -853,7 +855,7 @@ def _back_in_queue(
         )
         return
     # A stop holds what is queued, and this was not queued when it came; its end must not let it out either.
-    reading = switch.read([switch.GLOBAL, send.mailbox.scope])
+    reading = switch.read(switch_scopes.scopes_of_send(send.pk))
     if not (held or reading.is_open):
         held, waiting_for = "blocked_kill_switch", reading.sentence
     move_send(
@@ -941,8 +943,7 @@ def _locked(attempt_id: int) -> tuple[Attempt, Send, datetime]:
 
 def _switch_of(send_id: int) -> switch.Reading:
     """Read and share-lock the switch of a send, before all other rows: a stop holds its row while it holds sends."""
-    mailbox_id = Send.objects.values_list("mailbox_id", flat=True).get(pk=send_id)
-    return switch.read([switch.GLOBAL, switch.mailbox_scope(mailbox_id)], lock=True)
+    return switch.read(switch_scopes.scopes_of_send(send_id), lock=True)
 
 
 def _unknown_for(send_id: int, person: User) -> Send:

@@ -250,7 +250,7 @@ def _differences(conflict: changes.Conflict | None, form: forms.BaseForm | None)
 
 
 def _plain(value: Any) -> str:
-    return "–" if value is None else str(value)
+    return _("none") if value is None else str(value)
 
 
 def _first_fault(form: forms.Form) -> str:

@@ -139,7 +139,7 @@ def stop(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
         return _page(request, found, stop_form=form, problem=str(refusal), status=403)
     except DatabaseError:
         return _page(request, found, stop_form=form, problem=not_written(), status=503)
-    messages.success(request, acknowledged(done))
+    messages.success(request, acknowledged(done, person_of(request)))
     return redirect("approvals:mailbox", public_id)
 
 

@@ -217,7 +217,7 @@ def test_only_a_mail_of_a_dry_run_is_compared(pending: Draft, alice: User) -> No
 def test_a_mailbox_is_ready_after_14_days_100_compared_and_none_wrong(
     days: int, compared: int, wrong: int, is_ready: bool
 ) -> None:
-    assert comparisons.DryRunEvidence(None, days, compared, wrong).is_ready is is_ready
+    assert comparisons.Evidence(None, days, compared, wrong).is_ready is is_ready
 
 
 @pytest.mark.row("000-05")

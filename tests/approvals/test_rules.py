@@ -360,7 +360,7 @@ def test_a_rule_about_a_category_refuses_while_the_answered_message_is_not_judge
 
 @pytest.mark.row("001-32")
 def test_an_inbound_evaluation_is_told_under_the_provider_s_keys(pending: Draft) -> None:
-    told = inbound.as_evaluation(InboundJudgement.objects.get())
+    told = inbound_rules.as_evaluation(InboundJudgement.objects.get())
 
     assert told["evaluation_stage"] == "inbox_processing"
     assert set(told["evaluation_input"]) == {"from_address", "from_domain", "from_tld"}
