@@ -54,7 +54,7 @@ def rules_gate(facts: Facts) -> Verdict:
 
 def judged(facts: Facts) -> tuple[Subject, Outcome]:
     """What the rules in force say about a mail, and the mail as they saw it. Raises when they cannot be evaluated."""
-    asked = rules.in_force(facts.mailbox.pk, Trigger.OUTBOUND)
+    asked = rules.in_force(facts.mailbox.pk, Trigger.OUTBOUND) if facts.rules is None else facts.rules
     subject = subjects.outbound(facts.draft, facts.revision, facts.content, rules.fields_of(asked))
     return subject, engine.evaluate(subject, asked, StoredLists())
 

@@ -56,7 +56,7 @@ def test_a_blocked_mail_cannot_be_approved_and_nothing_is_sent(
 
     assert refusal.value.verdict.result == "blocked_rule"
     assert str(refusal.value) == (
-        "The rule “No promises” blocks it: body “t left on monday and arrives on thursday.”."
+        "The rule “No promises” blocks it: body “left on monday and arrives on thursday.”."
     )
     assert sandbox.sends() == []
     judgement = Judgement.objects.get(draft=pending, stage=Stage.APPROVAL)
