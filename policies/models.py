@@ -253,7 +253,7 @@ class MailboxSettings(Versioned):
         Policy, on_delete=models.PROTECT, null=True, blank=True, related_name="mailboxes"
     )
     delivery = models.CharField(max_length=8, choices=Delivery, default=Delivery.LIVE)
-    # When the rehearsal began whose evidence counts; see approvals.evidence.
+    # When the rehearsal began whose evidence counts; see approvals.comparisons.
     dry_run_since = models.DateTimeField(null=True)
     # When sending without a rehearsal began, which the ramp of the first day counts from; empty: never rehearsed.
     live_since = models.DateTimeField(null=True)
