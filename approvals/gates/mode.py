@@ -31,7 +31,7 @@ def mode_gate(facts: Facts) -> Verdict:
 
 
 def _was_decided_before(facts: Facts) -> bool:
-    ids = [facts.draft.pk, facts.draft.linked_from_id]
+    ids = [one for one in (facts.draft.pk, facts.draft.linked_from_id) if one is not None]
     return Decision.objects.filter(draft_id__in=ids, person__isnull=False).exists()
 
 

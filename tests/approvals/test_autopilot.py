@@ -17,23 +17,20 @@ from approvals.queries import own_follow_ups
 from approvals.transitions import sends
 from audit.models import Entry
 from audit.record import SYSTEM
-from policies import channels, switch
-from tests.approvals.conftest import Notifications, actions, report, retry, seen, sent
+from policies import channels, mailbox_settings, switch
+from tests.approvals.conftest import Notifications, actions, allow, report, retry, seen, sent
 
 BY_MODE = "Oversight mode autonomous"
+
+
+@pytest.fixture(autouse=True)
+def customers_are_allowed(db: None) -> None:
+    allow("example.net")
 
 
 @pytest.fixture
 def autonomous(mailbox: Mailbox) -> Mailbox:
     Mailbox.objects.filter(pk=mailbox.pk).update(mode="autonomous")
-    mailbox.refresh_from_db()
-    return mailbox
-
-
-@pytest.fixture
-def monitored(mailbox: Mailbox) -> Mailbox:
-    channels.write(mailbox.pk, version=0, actor=SYSTEM, kind="email", target="team@harbour.example")
-    Mailbox.objects.filter(pk=mailbox.pk).update(mode="monitored")
     mailbox.refresh_from_db()
     return mailbox
 
@@ -285,3 +282,26 @@ def test_a_person_resends_what_nobody_decided(
     sends.authorise_resend(send.pk, person=olga, reason="It is not there.")
 
     assert retry(send) in ("posted", "found")
+
+
+@pytest.mark.row("000-14")
+def test_mail_to_somebody_on_no_list_waits_for_a_person(
+    agent_writes: Callable[..., Draft], autonomous: Mailbox
+) -> None:
+    draft = agent_writes(to=[{"email": "stranger@example.org"}])
+
+    judgement = Judgement.objects.filter(draft=draft, stage=Stage.WITHOUT_PERSON).get()
+    assert (draft.state, judgement.gate, judgement.result) == ("pending", "recipients", "blocked_recipient")
+
+
+def test_a_rehearsal_needs_nobody_either(
+    agent_writes: Callable[..., Draft], autonomous: Mailbox, sandbox: Any
+) -> None:
+    mailbox_settings.write(autonomous.pk, version=0, actor=SYSTEM, delivery="dry_run")
+    draft = agent_writes()
+    send = Send.objects.get(draft=draft)
+
+    assert retry(send) != "posted"
+
+    assert sandbox.sends() == []
+    assert send.decision.person is None

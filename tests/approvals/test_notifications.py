@@ -23,7 +23,7 @@ from audit.record import SYSTEM
 from policies import channels, mailbox_settings
 from policies.models import Change, Channel
 from tests.agentmail.loopback import Line, Server
-from tests.approvals.conftest import sent
+from tests.approvals.conftest import allow, sent
 
 
 class Listener:
@@ -52,6 +52,7 @@ def listener(settings: Any) -> Iterator[Listener]:
 
 
 def monitored(mailbox: Mailbox, **channel: Any) -> Channel:
+    allow("example.net")
     fields = {"kind": "email", "target": "team@harbour.example"} | channel
     made = channels.write(mailbox.pk, version=0, actor=SYSTEM, **fields)
     Mailbox.objects.filter(pk=mailbox.pk).update(mode="monitored")
