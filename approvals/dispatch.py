@@ -252,7 +252,7 @@ def _second_look(claim: sends.Claim, look: Look | None, lock: locks.HeldLock) ->
         return _("The end of this send became known before anything was posted."), ""
     if look is None or look.age_seconds() > settings.APPROVAL_FRESHNESS_SECONDS:
         return _("The last look at the thread is too old; it is taken again."), ""
-    if _is_rehearsal(send):
+    if _is_rehearsal(claim.send):
         return _("The mailbox went into its dry run a moment ago."), ""
     try:
         instance.advance()

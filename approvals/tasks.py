@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import close_old_connections, connections
 
 from agentmail.models import Mailbox
-from approvals import dispatch, notifications, outcomes, release, sweeps, wake
+from approvals import dispatch, notifications, outcomes, provider_drift, release, sweeps, wake
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,9 @@ def reconcile_unknown() -> None:
 
 @shared_task
 def housekeeping() -> None:
-    _each_by_itself(sweeps.unfinished_sends, sweeps.due_outcomes, sweeps.rejected_drafts)
+    _each_by_itself(
+        sweeps.unfinished_sends, sweeps.due_outcomes, sweeps.rejected_drafts, provider_drift.look_when_due
+    )
 
 
 @worker_ready.connect

@@ -162,6 +162,17 @@ _ALL = (
         _("Notification given up"),
         _("The mailbox's channel could not be told."),
     ),
+    # The provider's policies, rules, lists and workspaces
+    Action(
+        "approvals.provider.asked",
+        _("Provider asked to change"),
+        _("%(actor)s asked the provider to change its policies, rules, lists or workspaces."),
+    ),
+    Action(
+        "approvals.provider.answered",
+        _("Provider answered"),
+        _("The provider answered the change: %(outcome)s."),
+    ),
     # Mailboxes and events
     Action("agentmail.mailbox.connected", _("Mailbox connected"), _("%(actor)s connected the mailbox.")),
     Action(

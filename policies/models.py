@@ -412,3 +412,66 @@ class ValueListItem(models.Model):
 
     def __str__(self) -> str:
         return self.value
+
+
+class ProviderKind(models.TextChoices):
+    POLICY = "policy", _("Policy")
+    RULE = "rule", _("Rule")
+    LIST = "list", _("List")
+    WORKSPACE = "workspace", _("Workspace")
+
+
+class ProviderSource(models.TextChoices):
+    """Which of our own rows a wanted object is made from; what they say is asked whenever it is compared."""
+
+    NONE = "", _("Written down")
+    DENY_DOMAINS = "deny_domains", _("Denied domains")
+    DENY_ADDRESSES = "deny_addresses", _("Denied addresses")
+    DENY_RULE = "deny_rule", _("Rule of the denied recipients")
+
+
+class ProviderIntent(Versioned):
+    """An object that the provider shall hold: `wanted` has the fields of the provider's own JSON.
+
+    References to other wanted objects are written "intent:5", so that they hold before the provider has given an id
+    and after it gave a new one. `scope` says to which workspaces a rule is attached; empty: to those that name it.
+    """
+
+    kind = models.CharField(max_length=12, choices=ProviderKind)
+    name = models.CharField(max_length=256)
+    wanted: models.JSONField[dict[str, Any]] = models.JSONField(default=dict)
+    provider_id = models.CharField(max_length=64, blank=True)
+    source = models.CharField(max_length=16, choices=ProviderSource, blank=True, default=ProviderSource.NONE)
+    scope = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        ordering = ["kind", "name", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "provider_id"],
+                condition=~models.Q(provider_id=""),
+                name="provider_object_wanted_once",
+            ),
+            models.UniqueConstraint(
+                fields=["source"], condition=~models.Q(source=""), name="provider_source_used_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+    @property
+    def reference(self) -> str:
+        return f"intent:{self.pk}"
+
+
+class ProviderLook(models.Model):
+    """The last comparison of what is wanted with what the provider holds; one row. `trouble`: why it failed."""
+
+    at = models.DateTimeField()
+    trouble = models.TextField(blank=True)
+    # Of each object that differs: kind, name, standing, and the fields as [field, wanted, held].
+    drifts: models.JSONField[list[dict[str, Any]]] = models.JSONField(default=list)
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {len(self.drifts)}"

@@ -50,6 +50,12 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         _("What was judged, when, and which row decided."),
         (Right.READ_POLICIES,),
     ),
+    (
+        "approvals:provider",
+        _("Provider"),
+        _("What the mail provider enforces by itself, also for what goes around this desk."),
+        (Right.READ_POLICIES,),
+    ),
 )
 
 

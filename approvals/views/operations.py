@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from approvals import condition, operations, people, switchboard
+from approvals import condition, operations, people, provider_drift, switchboard
 from approvals.forms import REASON_CHARACTERS
 from approvals.forms_ledgers import place_text, read_place
 from approvals.ledgers import mailbox_rows
@@ -295,6 +295,7 @@ def page(
         "numbers": numbers,
         "mailboxes": mailbox_rows(person, with_counts=False),
         "processes": operations.processes(now),
+        "provider_look": provider_drift.last_look() if people.may(person, Right.READ_POLICIES) else None,
         "may_stop": people.may(person, Right.STOP),
         "stopped": [one for one in switchboard.stopped(person) if one.scope != switch.GLOBAL],
         "may_release": people.may_everywhere(person, Right.RESUME),
