@@ -18,6 +18,7 @@ from approvals.gates.grants import grant_gate, mailbox_gate
 from approvals.gates.recipients import recipients_gate
 from approvals.gates.sending import restore_gate, switch_gate
 from approvals.gates.thread import thread_gate
+from approvals.gates.tier import tier_gate
 from approvals.gates.verdicts import Consequence, Facts, Standing, Verdict
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ GATES: tuple[tuple[str, Gate], ...] = (
     ("decision", decision_gate),
     ("recipients", recipients_gate),
     ("content", content_gate),
+    ("tier", tier_gate),
     ("thread", thread_gate),
     ("fresh", fresh_gate),
 )

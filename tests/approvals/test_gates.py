@@ -34,6 +34,7 @@ def test_gates_are_asked_in_this_order() -> None:
         "decision",
         "recipients",
         "content",
+        "tier",
         "thread",
         "fresh",
     ]

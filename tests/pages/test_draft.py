@@ -27,6 +27,7 @@ GATES_IN_ORDER = [
     "Decision",
     "Recipients",
     "Content",
+    "Tier",
     "Thread",
     "Fresh",
 ]
