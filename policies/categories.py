@@ -116,6 +116,28 @@ def remove(pk: int, *, version: int, actor: Actor) -> None:
     changes.remove(Category, pk, version=version, actor=actor)
 
 
+def demote(pk: int, *, actor: Actor, reason: str) -> Category:
+    """Take an automatic category back to approval, whatever version of it was seen: stricter is always right.
+
+    Raises `changes.Conflict` when it is gone or changes at the same moment.
+    """
+    row = Category.objects.filter(pk=pk).first()
+    if row is None:
+        raise changes.Conflict(None, {})
+    if row.tier != Tier.AUTO:
+        return row
+    kept = row.override_reason if row.never_automate and not row.is_enabled else ""
+    return changes.change(
+        Category,
+        pk,
+        version=row.version,
+        actor=actor,
+        reason=reason,
+        tier=Tier.APPROVE,
+        override_reason=kept,
+    )
+
+
 def add_family(category: Category, *, actor: Actor, **fields: Any) -> TemplateFamily:
     """Add a known template to a category. Raises CategoryRefused with the field that is wrong."""
     checked = _checked_family(fields)
