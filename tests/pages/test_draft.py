@@ -29,6 +29,7 @@ GATES_IN_ORDER = [
     "Recipients",
     "Content",
     "Rules",
+    "Tier",
     "Thread",
     "Fresh",
     "Caps",
