@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from django.db import transaction
 
 from approvals import autopilot, gates, judgements
@@ -11,6 +13,8 @@ from approvals.transitions import needs_person
 from audit.clock import database_now
 from policies.classifier import Classification
 from policies.models import Tier
+
+logger = logging.getLogger(__name__)
 
 
 def judge(draft_id: int) -> None:
@@ -24,7 +28,11 @@ def judge(draft_id: int) -> None:
             return
         facts = gates.facts_about(draft, draft.current_revision, now=database_now())
         judgements.keep(facts, gates.evaluate(facts), Stage.ARRIVAL)
+    try:
         categorise(draft_id)
+    except Exception:
+        # The draft is in the queue already. The gate asks again and refuses while it cannot tell.
+        logger.exception("the category of draft %s cannot be told", draft_id)
     autopilot.consider(draft_id)
 
 
