@@ -91,7 +91,8 @@ def check_items(list_type: str, values: Sequence[Any], *, path: str = "") -> lis
                 )
             ]
         )
-    faults, kept = [], {}
+    faults: list[Fault] = []
+    kept: dict[str, None] = {}
     for number, value in enumerate(values):
         try:
             if not isinstance(value, str):
@@ -208,7 +209,7 @@ def _taken(values: Sequence[str], row: ValueList) -> tuple[dict[str, Any], dict[
     return {"items": there} if there else {}, {}
 
 
-def _refuse_taken_name(name: str, *, but: int | None = None) -> None:
+def _refuse_taken_name(name: str, *, but: int = 0) -> None:
     if ValueList.objects.filter(name=name).exclude(pk=but).exists():
         raise Invalid([Fault("name", _("There is a list of this name already."))])
 

@@ -22,6 +22,7 @@ from approvals.gates.recipients import recipients_gate
 from approvals.gates.rules import rules_gate
 from approvals.gates.sending import restore_gate, switch_gate
 from approvals.gates.thread import thread_gate
+from approvals.gates.tier import tier_gate
 from approvals.gates.verdicts import Consequence, Facts, Standing, Verdict
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ GATES: tuple[tuple[str, Gate], ...] = (
     ("recipients", recipients_gate),
     ("content", content_gate),
     ("rules", rules_gate),
+    ("tier", tier_gate),
     ("thread", thread_gate),
     ("fresh", fresh_gate),
     ("caps", caps_gate),

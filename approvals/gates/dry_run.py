@@ -20,6 +20,6 @@ def dry_run_gate(facts: Facts) -> Verdict:
     if facts.is_claim:
         sentence = _("Dry run: it would have been sent.")
         return Verdict("dry_run", Standing.REFUSED, sentence, "dry_run", Consequence.REHEARSED)
-    return Verdict(
-        "dry_run", Standing.NOT_ASKED, _("Dry run: it ends as would have been sent, and nothing leaves.")
-    )
+    # A preview passes: the mail may go all the way to the claim, which ends it.
+    sentence = _("Dry run: it ends as would have been sent, and nothing leaves.")
+    return Verdict("dry_run", Standing.PASSED, sentence)

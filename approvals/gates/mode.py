@@ -25,8 +25,6 @@ def mode_gate(facts: Facts) -> Verdict:
         return _refused(_("A person wrote this wording, so a person decides."))
     if _was_decided_before(facts):
         return _refused(_("A person decided about it before, so a person decides again."))
-    if not facts.content.parent_message_id:
-        return _refused(_("It answers no message; only replies leave without a person."))
     return Verdict("mode", Standing.PASSED, _("The mode %(mode)s needs no person.") % {"mode": stricter})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +12,7 @@ from agentmail.models import Mailbox
 from approvals.content import Content, content_of_revision
 from approvals.freshness import Look
 from approvals.models import Decision, Draft, Revision, Send
+from policies.models import Rule
 
 
 class Standing(StrEnum):
@@ -69,6 +70,7 @@ class Facts:
 
     `is_reviewed` says whether a person decides about this mail, or decided; without one a question is a "no".
     `is_rehearsal` says that the claim was prepared for a mailbox in its dry run, so that nothing may leave.
+    `rules` are asked instead of those in force, in a simulation.
     """
 
     draft: Draft
@@ -82,6 +84,7 @@ class Facts:
     trouble: str = ""
     is_claim: bool = False
     is_reviewed: bool = True
+    rules: Sequence[Rule] | None = None
     is_rehearsal: bool = False
 
 
@@ -96,6 +99,7 @@ def facts_about(
     trouble: str = "",
     is_claim: bool = False,
     is_reviewed: bool | None = None,
+    rules: Sequence[Rule] | None = None,
     is_rehearsal: bool = False,
 ) -> Facts:
     """Gather what the gates are asked about. Who decides follows the decision; without one, a person would."""
@@ -113,5 +117,6 @@ def facts_about(
         is_reviewed=decision is None or decision.person_id is not None
         if is_reviewed is None
         else is_reviewed,
+        rules=rules,
         is_rehearsal=is_rehearsal,
     )

@@ -115,6 +115,14 @@ class Seen:
     asks: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class AgentSays:
+    """What an agent says about its own draft: a category, and its confidence from 0 to 1 (None: nothing usable)."""
+
+    category: str = ""
+    confidence: float | None = None
+
+
 def seen_of(draft: Draft) -> Seen:
     """What a person sees who opens the draft now, with every question that an approval would answer."""
     revision = _current(draft)
@@ -133,6 +141,7 @@ def arrive(
     origin: Origin = Origin.AGENT,
     linked_from: Draft | None = None,
     author: User | None = None,
+    agent_says: AgentSays | None = None,
 ) -> Draft | None:
     """Put a draft into the queue; None when it is known already. It keeps the mailbox's mode of this moment.
 
@@ -160,6 +169,8 @@ def arrive(
                 upstream_sha256=content.upstream_sha256,
                 is_complete=not incomplete_reason,
                 incomplete_reason=incomplete_reason,
+                agent_category=agent_says.category if agent_says is not None else "",
+                agent_confidence=agent_says.confidence if agent_says is not None else None,
                 arrived_at=now,
                 expires_at=now + timedelta(hours=mailbox.expiry_hours),
                 state_changed_at=now,
@@ -180,7 +191,12 @@ def arrive(
 
 
 def revise(
-    draft_id: int, *, content: Content, thread: ThreadLook, incomplete_reason: str = ""
+    draft_id: int,
+    *,
+    content: Content,
+    thread: ThreadLook,
+    incomplete_reason: str = "",
+    agent_says: AgentSays | None = None,
 ) -> Revision | None:
     """Take the agent's new wording of a draft that is not sent yet; None when it changes nothing.
 
@@ -228,6 +244,8 @@ def revise(
             "is_complete": not incomplete_reason,
             "incomplete_reason": incomplete_reason,
         }
+        if agent_says is not None:
+            fields |= {"agent_category": agent_says.category, "agent_confidence": agent_says.confidence}
         if reopens:
             fields |= {
                 "thread_fingerprint": thread.fingerprint,

@@ -90,7 +90,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
             return _page(request, problem=_("Somebody else removed this policy meanwhile."), status=409)
         again = PolicyForm(_with_version(request, current.version), policy=current)
         again.is_valid()
-        return _policy_page(request, again, policy=current, conflict=_difference(conflict, again), status=409)
+        return _policy_page(request, again, policy=current, conflict=conflict, status=409)
     except NotWritable:
         return _policy_page(request, form, policy=policy, problem=nothing_changed(), status=503)
     messages.success(request, _("Kept. The next send goes by it."))
@@ -140,7 +140,7 @@ def attach(request: HttpRequest) -> HttpResponseBase:
     person = _admin(request)
     form = AttachForm(request.POST)
     if not form.is_valid():
-        return _page(request, attach_form=form, problem=_first_fault(form), status=422)
+        return _page(request, problem=_first_fault(form), status=422)
     kind, _colon, number = form.cleaned_data["scope"].partition(":")
     found = _target(kind, int(number))
     version, policy = form.cleaned_data["version"], form.cleaned_data["policy"]
@@ -153,7 +153,16 @@ def attach(request: HttpRequest) -> HttpResponseBase:
             mailbox_settings.write(found.pk, version=version, actor=actor, policy=policy)
         messages.success(request, _("Attached. The next send goes by it."))
 
-    return _acted(request, act)
+    try:
+        act()
+    except changes.Conflict as conflict:
+        current = found.version if isinstance(found, Workspace) else mailbox_settings.of(found.pk).version
+        again = AttachForm(_with_version(request, current), auto_id=_attach_id(form.cleaned_data["scope"]))
+        again.is_valid()
+        return _page(request, attach_form=again, conflict=conflict, status=409)
+    except NotWritable:
+        return _page(request, problem=nothing_changed(), status=503)
+    return redirect("approvals:caps")
 
 
 @require_POST
@@ -171,7 +180,7 @@ def organisation(request: HttpRequest) -> HttpResponseBase:
         current = caps.organisation_cap()
         again = OrganisationCapForm(_with_version(request, current.version), cap=current)
         again.is_valid()
-        return _page(request, organisation_form=again, conflict=_difference(conflict, again), status=409)
+        return _page(request, organisation_form=again, conflict=conflict, status=409)
     except NotWritable:
         return _page(request, organisation_form=form, problem=nothing_changed(), status=503)
     messages.success(request, _("Kept. The next send goes by it."))
@@ -182,8 +191,7 @@ def _acted(request: HttpRequest, act: Callable[[], None]) -> HttpResponseBase:
     try:
         act()
     except changes.Conflict as conflict:
-        problem = _("Somebody else changed this meanwhile; below it is as it is now.")
-        return _page(request, problem=problem, conflict=_difference(conflict), status=409)
+        return _page(request, conflict=conflict, status=409)
     except NotWritable:
         return _page(request, problem=nothing_changed(), status=503)
     return redirect("approvals:caps")
@@ -227,12 +235,22 @@ def _with_version(request: HttpRequest, version: int) -> Any:
     return data
 
 
-def _difference(conflict: changes.Conflict, form: forms.BaseForm | None = None) -> list[dict[str, Any]]:
+def _differences(conflict: changes.Conflict | None, form: forms.BaseForm | None) -> list[dict[str, Any]]:
+    if conflict is None:
+        return []
     labels = {name: field.label for name, field in form.fields.items()} if form is not None else {}
     return [
-        {"word": labels.get(name) or name.replace("_", " "), "stored": stored, "typed": typed}
+        {
+            "field": labels.get(name) or name.replace("_", " "),
+            "stored": _plain(stored),
+            "yours": _plain(typed),
+        }
         for name, (stored, typed) in conflict.differences.items()
     ]
+
+
+def _plain(value: Any) -> str:
+    return _("none") if value is None else str(value)
 
 
 def _first_fault(form: forms.Form) -> str:
@@ -244,7 +262,7 @@ def _policy_page(
     form: PolicyForm,
     *,
     policy: Policy | None = None,
-    conflict: list[dict[str, Any]] | None = None,
+    conflict: changes.Conflict | None = None,
     problem: str = "",
     status: int = 200,
 ) -> HttpResponse:
@@ -252,7 +270,8 @@ def _policy_page(
         "here": "policies",
         "form": form,
         "policy": Policy.objects.filter(pk=policy.pk).first() if policy is not None else None,
-        "conflict": conflict or [],
+        "conflict": conflict,
+        "differences": _differences(conflict, form),
         "problem": problem,
         "may_edit": people.may_everywhere(person_of(request), Right.EDIT_POLICIES),
     }
@@ -264,7 +283,7 @@ def _page(
     *,
     attach_form: AttachForm | None = None,
     organisation_form: OrganisationCapForm | None = None,
-    conflict: list[dict[str, Any]] | None = None,
+    conflict: changes.Conflict | None = None,
     problem: str = "",
     status: int = 200,
 ) -> HttpResponse:
@@ -274,19 +293,22 @@ def _page(
     now = database_now()
     may_edit = people.may_everywhere(person, Right.EDIT_POLICIES)
     mailboxes = Mailbox.objects.filter(pk__in=people.mailbox_ids_with(person, Right.READ_POLICIES))
-    rows = [_row(mailbox, now, may_edit) for mailbox in mailboxes.order_by("address", "pk")]
+    rows = [_row(mailbox, now, may_edit, attach_form) for mailbox in mailboxes.order_by("address", "pk")]
     whole = caps.organisation_cap()
     context: dict[str, Any] = {
         "here": "policies",
         "now": now,
         "problem": problem,
-        "conflict": conflict or [],
+        "conflict": conflict,
+        "differences": _differences(conflict, organisation_form or attach_form),
         "may_edit": may_edit,
         "rows": rows,
         "workspaces": [
             {
                 "workspace": workspace,
-                "form": _attach_form(f"workspace:{workspace.pk}", workspace.version, workspace.policy_id),
+                "form": _attach_form(
+                    f"workspace:{workspace.pk}", workspace.version, workspace.policy_id, attach_form
+                ),
             }
             for workspace in Workspace.objects.select_related("policy")
         ],
@@ -298,7 +320,7 @@ def _page(
     return render(request, "approvals/caps.html", context, status=status)
 
 
-def _row(mailbox: Mailbox, now: datetime, may_edit: bool) -> dict[str, Any]:
+def _row(mailbox: Mailbox, now: datetime, may_edit: bool, typed: AttachForm | None) -> dict[str, Any]:
     answer = caps.ask(mailbox.pk, now=now)
     settings: MailboxSettings = mailbox_settings.of(mailbox.pk)
     scope = f"mailbox:{mailbox.pk}"
@@ -317,13 +339,21 @@ def _row(mailbox: Mailbox, now: datetime, may_edit: bool) -> dict[str, Any]:
         "ramp_cap": answer.effective.hour_cap,
         "is_dry_run": settings.delivery == Delivery.DRY_RUN,
         "evidence": comparisons.of(mailbox.pk, now=now),
-        "form": _attach_form(scope, settings.version, settings.policy_id) if may_edit else None,
+        "form": _attach_form(scope, settings.version, settings.policy_id, typed) if may_edit else None,
     }
 
 
-def _attach_form(scope: str, version: int, policy_id: int | None) -> AttachForm:
+def _attach_form(
+    scope: str, version: int, policy_id: int | None, typed: AttachForm | None = None
+) -> AttachForm:
+    if typed is not None and typed.cleaned_data.get("scope") == scope:
+        return typed
     initial = {"scope": scope, "version": version, "policy": policy_id}
-    return AttachForm(initial=initial, auto_id=f"attach-{scope.replace(':', '-')}-%s")
+    return AttachForm(initial=initial, auto_id=_attach_id(scope))
+
+
+def _attach_id(scope: str) -> str:
+    return f"attach-{scope.replace(':', '-')}-%s"
 
 
 def source_words(effective: caps.Effective) -> str:

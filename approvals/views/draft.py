@@ -55,6 +55,7 @@ GATE_WORDS: Mapping[str, Any] = {
     "recipients": _lazy("Recipients"),
     "content": _lazy("Content"),
     "rules": _lazy("Rules"),
+    "tier": _lazy("Tier"),
     "thread": _lazy("Thread"),
     "fresh": _lazy("Fresh"),
     "caps": _lazy("Caps"),
@@ -575,6 +576,12 @@ def _status(draft: Draft, send: Send | None, decision: Decision | None) -> dict[
         return {
             "heading": _("%(what)s by %(name)s") % {"what": heading, "name": decision.person_name},
             "sentences": [decision.reason] if decision.reason else [],
+        }
+    if draft.state == DraftState.REJECTED:
+        return {
+            "heading": _("Turned away: only a person may answer this"),
+            "sentences": [_("A text of an agent cannot be approved here. Answer it yourself.")],
+            "link": _link("approvals:needs_person", _("See what needs a person")),
         }
     if draft.state == DraftState.PENDING and send is not None and send.state == SendState.STOPPED:
         return {"heading": _("An earlier approval did not send it"), "sentences": [send.stop_reason]}

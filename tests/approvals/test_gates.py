@@ -37,6 +37,7 @@ def test_gates_are_asked_in_this_order() -> None:
         "recipients",
         "content",
         "rules",
+        "tier",
         "thread",
         "fresh",
         "caps",

@@ -17,7 +17,7 @@ from approvals.transitions.drafts import GateRefused, QuestionsChanged, Seen
 from audit.clock import database_now
 from audit.models import Entry
 from audit.record import SYSTEM
-from policies import changes, lists, rules
+from policies import changes, lists, recipients, rules
 from policies.models import Rule, Workspace, WorkspaceMember
 from tests.approvals.conftest import approve, seen, sent
 
@@ -55,16 +55,11 @@ def test_a_blocked_mail_cannot_be_approved_and_nothing_is_sent(
         approve(pending, alice)
 
     assert refusal.value.verdict.result == "blocked_rule"
-    assert str(refusal.value) == (
-        "The rule “No promises” blocks it: body “t left on monday and arrives on thursday.”."
-    )
+    assert str(refusal.value) == ("The rule “No promises” blocks it: body “thursday”.")
     assert sandbox.sends() == []
     judgement = Judgement.objects.get(draft=pending, stage=Stage.APPROVAL)
-    assert (judgement.result, judgement.gate, judgement.rules) == (
-        "blocked_rule",
-        "rules",
-        [f"rule:{rule.pk}:1"],
-    )
+    assert (judgement.result, judgement.gate) == ("blocked_rule", "rules")
+    assert f"rule:{rule.pk}:1" in judgement.rules
 
 
 @pytest.mark.row("001-17", "003-27")
@@ -201,6 +196,26 @@ def test_a_compose_that_nobody_decides_is_refused_unless_a_rule_allows_it(
     assert verdict(draft, is_reviewed=False).standing is Standing.PASSED
 
 
+@pytest.mark.row("003-30", "K13")
+@pytest.mark.parametrize("is_shipped_rule_enabled", [True, False])
+def test_in_a_mode_without_persons_a_compose_waits_unless_a_rule_allows_it(
+    agent_writes: Callable[..., Draft], mailbox: Mailbox, is_shipped_rule_enabled: bool
+) -> None:
+    Mailbox.objects.filter(pk=mailbox.pk).update(mode="autonomous")
+    mailbox.refresh_from_db()
+    Rule.objects.filter(shipped_key="compose").update(is_enabled=is_shipped_rule_enabled)
+    to = [{"email": "kim@example.net"}]
+    recipients.add([recipients.NewEntry("allow", "global", "example.net")], actor=SYSTEM)
+
+    held = compose(agent_writes, to=to)
+    make(("recipient.domain", "is", "example.net"), action="allow_compose")
+    allowed = compose(agent_writes, to=to)
+
+    held.refresh_from_db()
+    allowed.refresh_from_db()
+    assert (held.state, allowed.state) == ("pending", "approved")
+
+
 def test_an_approval_that_was_shown_the_hold_answers_it(
     agent_writes: Callable[..., Draft], alice: User
 ) -> None:
@@ -210,7 +225,7 @@ def test_an_approval_that_was_shown_the_hold_answers_it(
     send = sent(draft, alice)
 
     assert send.state == "accepted"
-    assert Decision.objects.get(draft=draft).answers == [f"rule:{shipped.pk}:{shipped.version}"]
+    assert f"rule:{shipped.pk}:{shipped.version}" in Decision.objects.get(draft=draft).answers
 
 
 def test_an_approval_that_did_not_see_the_hold_is_refused(pending: Draft, alice: User) -> None:
