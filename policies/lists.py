@@ -14,6 +14,7 @@ from policies import changes
 from policies.faults import Fault, Invalid
 from policies.models import ListType, Rule, ValueList, ValueListItem
 from policies.names import address_name, host_name
+from policies.texts import comparable
 
 NAME_CHARACTERS = 256
 DESCRIPTION_CHARACTERS = 2000
@@ -36,7 +37,7 @@ class ListInUse(Exception):
 
 def words_of(text: str) -> list[str]:
     """The words of a text as they are compared with a list of words."""
-    return _WORD.findall(text.lower())
+    return _WORD.findall(comparable(text))
 
 
 def normalised(list_type: str, value: str) -> str:
@@ -246,7 +247,7 @@ def _address(text: str) -> str:
 
 def _host(text: str) -> str:
     try:
-        return host_name(text)
+        return host_name(text).removeprefix("www.")
     except ValueError as error:
         raise ValueError(_("“%(value)s” is no host name.") % {"value": text[:80]}) from error
 

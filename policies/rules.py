@@ -19,6 +19,7 @@ from policies import changes, scopes
 from policies.faults import Fault, Invalid
 from policies.lists import normalised
 from policies.models import EnforcedAt, ListType, MatchOperator, Rule, Trigger, ValueList, Workspace
+from policies.texts import comparable
 
 NAME_CHARACTERS = 256
 DESCRIPTION_CHARACTERS = 2000
@@ -397,13 +398,13 @@ def _value(field: Field, operator: str, given: Any) -> Any:
         raise ValueError(_("The value is true or false."))
     if not isinstance(given, str):
         raise ValueError(_("The value is text."))
-    text = given.strip().lower()
+    text = comparable(given)
     if not 1 <= len(text) <= VALUE_CHARACTERS:
         raise ValueError(_("The value has 1 to %(limit)d characters.") % {"limit": VALUE_CHARACTERS})
     if field.kind is Kind.CHOICE and text not in field.choices:
         raise ValueError(_("The value is one of %(choices)s.") % {"choices": ", ".join(field.choices)})
     if field.exact and operator in ("is", "is_not"):
-        return normalised(field.exact, text)
+        return normalised(field.exact, given)
     return text
 
 

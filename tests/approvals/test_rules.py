@@ -17,9 +17,9 @@ from approvals.transitions.drafts import GateRefused, QuestionsChanged, Seen
 from audit.clock import database_now
 from audit.models import Entry
 from audit.record import SYSTEM
-from policies import changes, lists, recipients, rules
+from policies import changes, lists, rules
 from policies.models import Rule, Workspace, WorkspaceMember
-from tests.approvals.conftest import approve, seen, sent
+from tests.approvals.conftest import allow, approve, seen, sent
 
 
 def make(*conditions: tuple[str, str, Any], action: str = "block", value: str = "", **fields: Any) -> Rule:
@@ -180,10 +180,12 @@ def test_a_draft_that_answers_nothing_is_a_compose_and_asks_a_person(
     assert (found.standing, found.asks) == (Standing.OPEN, (f"rule:{shipped.pk}:{shipped.version}",))
 
 
-@pytest.mark.row("003-30")
+@pytest.mark.row("003-30", "K13")
+@pytest.mark.parametrize("is_shipped_rule_enabled", [True, False])
 def test_a_compose_that_nobody_decides_is_refused_unless_a_rule_allows_it(
-    agent_writes: Callable[..., Draft],
+    agent_writes: Callable[..., Draft], is_shipped_rule_enabled: bool
 ) -> None:
+    Rule.objects.filter(shipped_key="compose").update(is_enabled=is_shipped_rule_enabled)
     draft = compose(agent_writes)
     assert verdict(draft, is_reviewed=False).result == "blocked_rule"
 
@@ -196,24 +198,20 @@ def test_a_compose_that_nobody_decides_is_refused_unless_a_rule_allows_it(
     assert verdict(draft, is_reviewed=False).standing is Standing.PASSED
 
 
-@pytest.mark.row("003-30", "K13")
-@pytest.mark.parametrize("is_shipped_rule_enabled", [True, False])
-def test_in_a_mode_without_persons_a_compose_waits_unless_a_rule_allows_it(
-    agent_writes: Callable[..., Draft], mailbox: Mailbox, is_shipped_rule_enabled: bool
+@pytest.mark.row("003-30")
+@pytest.mark.parametrize("mode", ["monitored", "autonomous"])
+def test_a_compose_waits_in_every_mode(
+    agent_writes: Callable[..., Draft], mailbox: Mailbox, mode: str
 ) -> None:
-    Mailbox.objects.filter(pk=mailbox.pk).update(mode="autonomous")
+    Mailbox.objects.filter(pk=mailbox.pk).update(mode=mode)
     mailbox.refresh_from_db()
-    Rule.objects.filter(shipped_key="compose").update(is_enabled=is_shipped_rule_enabled)
-    to = [{"email": "kim@example.net"}]
-    recipients.add([recipients.NewEntry("allow", "global", "example.net")], actor=SYSTEM)
+    allow("example.net")
 
-    held = compose(agent_writes, to=to)
-    make(("recipient.domain", "is", "example.net"), action="allow_compose")
-    allowed = compose(agent_writes, to=to)
+    draft = compose(agent_writes)
 
-    held.refresh_from_db()
-    allowed.refresh_from_db()
-    assert (held.state, allowed.state) == ("pending", "approved")
+    assert draft.state == "pending"
+    kept = Judgement.objects.filter(draft=draft, stage=Stage.WITHOUT_PERSON).latest("pk")
+    assert (kept.result, kept.gate) == ("blocked_rule", "rules")
 
 
 def test_an_approval_that_was_shown_the_hold_answers_it(
