@@ -40,7 +40,7 @@ class TightenForm(forms.Form):
     )
 
     def __init__(self, data: Any = None, *, asks_channel: bool, **options: Any) -> None:
-        super().__init__(data, auto_id="mode_%s", **options)
+        super().__init__(data, auto_id="mode_%s", label_suffix="", **options)
         if not asks_channel:
             del self.fields["unnotified_reason"]
 
@@ -94,7 +94,9 @@ class ChannelForm(forms.Form):
             if channel
             else Channel._meta.get_field("signature_header").default,
         }
-        super().__init__(data, auto_id="channel_%s", initial=start | options.pop("initial", {}), **options)
+        super().__init__(
+            data, auto_id="channel_%s", label_suffix="", initial=start | options.pop("initial", {}), **options
+        )
 
     def clean_signature_header(self) -> str:
         name: str = self.cleaned_data["signature_header"]
@@ -136,4 +138,9 @@ class ModeSettingsForm(forms.Form):
 
     def __init__(self, data: Any = None, *, settings: MailboxSettings) -> None:
         names = ("version", "read_only_refuses_approved", "dead_channel_falls_back")
-        super().__init__(data, auto_id="edges_%s", initial={name: getattr(settings, name) for name in names})
+        super().__init__(
+            data,
+            auto_id="edges_%s",
+            label_suffix="",
+            initial={name: getattr(settings, name) for name in names},
+        )

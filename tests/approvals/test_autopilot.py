@@ -159,7 +159,7 @@ def test_a_new_wording_of_the_agent_takes_the_same_path(
     assert (send.state, send.decision.person, send.decision.revision.number) == ("queued", None, 2)
 
 
-@pytest.mark.row("I16", "004-37")
+@pytest.mark.row("004-37")
 @pytest.mark.parametrize("mode", ["monitored", "autonomous"])
 def test_what_waited_before_the_mode_was_loosened_is_not_sent(
     agent_writes: Callable[..., Draft], mailbox: Mailbox, mode: str

@@ -172,7 +172,7 @@ def test_monitored_with_a_channel_carries_no_warning(carol, support):
     assert "nobody is notified" not in browser(carol).page(address(support)).text()
 
 
-@pytest.mark.row("004-12", "004-35", "K19")
+@pytest.mark.row("004-12", "K19")
 def test_the_card_says_what_the_next_step_usually_asks_for(carol, support):
     page = browser(carol).page(address(support))
 
