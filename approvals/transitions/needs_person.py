@@ -35,7 +35,9 @@ def turn_away(draft_id: int, found: Classification) -> NeedsPerson | None:
             return None
         now = database_now()
         move_draft(draft, DraftState.REJECTED, now=now)
-        reasons = [{"sentence": reason.sentence, "words": list(reason.words)} for reason in found.reasons]
+        reasons: list[dict[str, object]] = [
+            {"sentence": reason.sentence, "words": list(reason.words)} for reason in found.reasons
+        ]
         _record(
             "approvals.draft.turned_away",
             draft,

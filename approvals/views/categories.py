@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -297,7 +297,7 @@ def _written(
         differences = _differences(form, conflict)
         if isinstance(form, Versioned) and conflict.current is not None:
             # Sent once more, it is written over what was just shown.
-            data = form.data.copy()
+            data = cast(QueryDict, form.data).copy()
             data["version"] = str(conflict.current.version)
             form.data = data
         return page(conflict=conflict, differences=differences, status=409)
