@@ -153,6 +153,10 @@ def fields_of(rules: Iterable[Rule]) -> frozenset[str]:
     return frozenset(condition["field"] for rule in rules for condition in rule.conditions)
 
 
+def sets_category(rule: Rule) -> bool:
+    return any(action["type"] == "set_category" for action in rule.actions)
+
+
 def check(fields: Mapping[str, Any], *, known_scopes: Collection[str] | None = None) -> dict[str, Any]:
     """The fields of a rule as they are kept. Raises `Invalid` naming every fault by its path and limit.
 

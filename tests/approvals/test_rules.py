@@ -18,7 +18,7 @@ from audit.clock import database_now
 from audit.models import Entry
 from audit.record import SYSTEM
 from policies import changes, lists, rules
-from policies.models import Rule, Workspace, WorkspaceMember
+from policies.models import Category, Rule, Workspace, WorkspaceMember
 from tests.approvals.conftest import allow, approve, seen, sent
 
 
@@ -31,10 +31,14 @@ def make(*conditions: tuple[str, str, Any], action: str = "block", value: str = 
     return rules.create(said | fields, actor=SYSTEM)
 
 
-def verdict(draft: Draft, *, is_reviewed: bool = True) -> Verdict:
+def every_verdict(draft: Draft, *, is_reviewed: bool = True) -> dict[str, Verdict]:
     draft = Draft.objects.select_related("mailbox", "current_revision").get(pk=draft.pk)
     facts = gates.facts_about(draft, draft.current_revision, now=database_now(), is_reviewed=is_reviewed)
-    return next(one for one in gates.evaluate(facts) if one.gate == "rules")
+    return {one.gate: one for one in gates.evaluate(facts)}
+
+
+def verdict(draft: Draft, *, is_reviewed: bool = True) -> Verdict:
+    return every_verdict(draft, is_reviewed=is_reviewed)["rules"]
 
 
 def compose(agent_writes: Callable[..., Draft], **fields: Any) -> Draft:
@@ -378,3 +382,13 @@ def test_an_inbound_evaluation_is_told_under_the_provider_s_keys(pending: Draft)
     assert told["evaluation_stage"] == "inbox_processing"
     assert set(told["evaluation_input"]) == {"from_address", "from_domain", "from_tld"}
     assert (told["matched_rule_ids"], told["applied_actions"]) == ([], {})
+
+
+def test_a_category_that_a_rule_gives_decides_the_tier(pending: Draft) -> None:
+    strict = Category.objects.filter(tier="human_only").first()
+    make(("body", "contains", "thursday"), action="set_category", value=strict.key)
+
+    found = every_verdict(pending)["tier"]
+
+    assert (found.standing, found.result) == (Standing.REFUSED, "blocked_rule")
+    assert "A rule gives it this category." in found.sentence
