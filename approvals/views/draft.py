@@ -62,7 +62,7 @@ GATE_WORDS: Mapping[str, Any] = {
     "dry_run": _lazy("Dry run"),
 }
 # The page of a policy row that a verdict names as "kind:id:version".
-RULE_PAGES: Mapping[str, str] = {"rule": "approvals:rule"}
+RULE_PAGES: Mapping[str, str] = {"rule": "approvals:rule", "category": "approvals:category"}
 LETTER_VIEWS = ("original", "changes", "sent")
 # A send under way is watched more closely than a draft that waits.
 WAITING_REFRESH_SECONDS, MOVING_REFRESH_SECONDS = 4, 2
@@ -458,12 +458,18 @@ def _shown_verdict(verdict: Verdict) -> dict[str, Any]:
 
 def _rule_links(verdict: Verdict) -> list[dict[str, str]]:
     """The pages of the rows that decided, for the kinds that have one."""
-    links = []
-    for named in verdict.rules:
-        kind, number, _version = named.split(":")[:3] if named.count(":") == 2 else ("", "", "")
-        if kind in RULE_PAGES:
-            links.append({"name": f"{kind} {number}", "address": reverse(RULE_PAGES[kind], args=[number])})
-    return links
+    named = [one.rpartition(":")[0] for one in verdict.rules]
+    return [
+        {"name": name.replace(":", " "), "address": page}
+        for name, page in ((name, rule_page(name)) for name in named)
+        if page
+    ]
+
+
+def rule_page(name: str) -> str:
+    """The address of the page of a policy row "kind:id"; empty for a kind without one."""
+    kind, _colon, number = name.partition(":")
+    return reverse(RULE_PAGES[kind], args=[number]) if kind in RULE_PAGES and number.isdigit() else ""
 
 
 def _verbs(draft: Draft, verdicts: Sequence[Verdict], chosen: QueueFilter) -> dict[str, str] | None:

@@ -32,7 +32,7 @@ from approvals.models import Judgement
 from approvals.people import Person, Right
 from approvals.queries import draft_for, visible_mailboxes
 from approvals.views.access import person_of, signed_in
-from approvals.views.draft import GATE_WORDS
+from approvals.views.draft import GATE_WORDS, rule_page
 
 RESULTS = (
     (BLOCKED, _lazy("Blocked, for any reason")),
@@ -181,7 +181,7 @@ def _rules(found: Judgement) -> list[dict[str, Any]]:
     for rule in found.rules:
         name, version = named_version(str(rule))
         address = reverse("approvals:history") + "?" + urlencode({"rule": name})
-        rows.append({"name": name, "version": version, "address": address})
+        rows.append({"name": name, "version": version, "address": address, "page": rule_page(name)})
     return rows
 
 
