@@ -25,6 +25,7 @@ from approvals.judgements import PASSED
 from approvals.models import Decision, DecisionKind, Draft, Judgement, Origin, Revision, Send, Stage
 from approvals.notes import links_in, notes_on, unknown_recipients
 from approvals.people import Right
+from approvals.policy_rows import NamedRow, named_row
 from approvals.queries import (
     Matter,
     QueueFilter,
@@ -61,8 +62,6 @@ GATE_WORDS: Mapping[str, Any] = {
     "caps": _lazy("Caps"),
     "dry_run": _lazy("Dry run"),
 }
-# The page of a policy row that a verdict names as "kind:id:version".
-RULE_PAGES: Mapping[str, str] = {"rule": "approvals:rule", "category": "approvals:category"}
 LETTER_VIEWS = ("original", "changes", "sent")
 # A send under way is watched more closely than a draft that waits.
 WAITING_REFRESH_SECONDS, MOVING_REFRESH_SECONDS = 4, 2
@@ -456,20 +455,11 @@ def _shown_verdict(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _rule_links(verdict: Verdict) -> list[dict[str, str]]:
-    """The pages of the rows that decided, for the kinds that have one."""
-    named = [one.rpartition(":")[0] for one in verdict.rules]
-    return [
-        {"name": name.replace(":", " "), "address": page}
-        for name, page in ((name, rule_page(name)) for name in named)
-        if page
-    ]
-
-
-def rule_page(name: str) -> str:
-    """The address of the page of a policy row "kind:id"; empty for a kind without one."""
-    kind, _colon, number = name.partition(":")
-    return reverse(RULE_PAGES[kind], args=[number]) if kind in RULE_PAGES and number.isdigit() else ""
+def _rule_links(verdict: Verdict) -> list[NamedRow]:
+    """The rows that hold a mail, those that have a page; what passed needs no way there."""
+    if verdict.standing is Standing.PASSED:
+        return []
+    return [row for row in map(named_row, verdict.rules) if row.address]
 
 
 def _verbs(draft: Draft, verdicts: Sequence[Verdict], chosen: QueueFilter) -> dict[str, str] | None:

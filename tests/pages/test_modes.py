@@ -318,6 +318,7 @@ def test_a_draft_of_a_mailbox_that_became_read_only_carries_a_warning(alice, sup
     page = browser(alice).page(f"/drafts/{draft.public_id}/")
 
     assert "The mailbox is read_only by now. What a person approves still leaves." in page.text()
+    assert "The mailbox is read_only by now: its agent may not send." in page.text()
     page.button("Approve and send")
 
 
