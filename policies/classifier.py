@@ -72,6 +72,8 @@ class Rulebook:
 class Mail:
     """What is judged. `domains` are those of all recipients; `agent_*` is what the agent says about it.
 
+    `rule_category` is what a rule of ours calls it; like the agent it can only make the answer stricter.
+
     `is_complete` is false while any text of it, or of the message that it answers, has not been read in full.
     """
 
@@ -82,6 +84,7 @@ class Mail:
     domains: tuple[str, ...] = ()
     agent_category: str = ""
     agent_confidence: float | None = None
+    rule_category: str = ""
     is_complete: bool = True
 
 
@@ -154,6 +157,7 @@ def classify(mail: Mail, rulebook: Rulebook) -> Classification:
     _look_for_categories(mail, rulebook, family, found)
     _look_at_recipients(mail, rulebook, found)
     _hear_the_agent(mail, rulebook, found)
+    _hear_the_rules(mail, rulebook, found)
     if not found.kinds:
         found.reasons.append(Reason(_("It fits no category.")))
         found.tighten(Tier.APPROVE)
@@ -227,16 +231,32 @@ def _look_at_recipients(mail: Mail, rulebook: Rulebook, found: _Findings) -> Non
 def _hear_the_agent(mail: Mail, rulebook: Rulebook, found: _Findings) -> None:
     if not mail.agent_category:
         return
-    said = folded(mail.agent_category).strip()
-    kind = next((k for k in rulebook.kinds if said in (folded(k.key), folded(k.name))), None)
+    kind = _kind_named(mail.agent_category, rulebook)
     if kind is None:
         reason = Reason(_("The agent names a category that is not known here."), (mail.agent_category,))
         found.reasons.append(reason)
         found.tighten(Tier.APPROVE)
-    elif _STRICTNESS.index(kind.tier) > _STRICTNESS.index(found.tier):
+    else:
+        _name_if_stricter(kind, _("The agent itself names this category."), found)
+
+
+def _hear_the_rules(mail: Mail, rulebook: Rulebook, found: _Findings) -> None:
+    # A rule may use a name that no category has, for other rules to look at.
+    kind = _kind_named(mail.rule_category, rulebook) if mail.rule_category else None
+    if kind is not None:
+        _name_if_stricter(kind, _("A rule gives it this category."), found)
+
+
+def _kind_named(said: str, rulebook: Rulebook) -> Kind | None:
+    name = folded(said).strip()
+    return next((kind for kind in rulebook.kinds if name in (folded(kind.key), folded(kind.name))), None)
+
+
+def _name_if_stricter(kind: Kind, sentence: str, found: _Findings) -> None:
+    if _STRICTNESS.index(kind.tier) > _STRICTNESS.index(found.tier):
         found.kinds.append(kind)
         found.is_high_risk |= kind.is_high_risk
-        found.reasons.append(Reason(_("The agent itself names this category."), (kind.name,), kind.key))
+        found.reasons.append(Reason(sentence, (kind.name,), kind.key))
         found.tighten(kind.tier)
 
 

@@ -14,6 +14,7 @@ from policies.lists import words_of
 from policies.models import MatchOperator, Rule
 from policies.names import address_name, domain_of, tld_of
 from policies.rules import FIELDS, Kind
+from policies.texts import comparable
 
 SHOWN_CHARACTERS = 120
 
@@ -224,7 +225,7 @@ def _once(texts: Iterable[str]) -> list[str]:
 
 
 def _folded(texts: Iterable[str] | None) -> list[str] | None:
-    return None if texts is None else [text.lower() for text in texts]
+    return None if texts is None else [comparable(text) for text in texts]
 
 
 _TEXTS = frozenset({"subject", "body", "inbound.subject", "inbound.body"})
@@ -261,7 +262,7 @@ _VALUES: Mapping[str, Callable[[Subject], Sequence[Any] | None]] = {
     "attachment.type": lambda s: _folded(s.attachment_types),
     "attachment.name": lambda s: _folded(s.attachment_names),
     "size": lambda s: [s.size],
-    "inbound.category": lambda s: None if s.answered_category is None else [s.answered_category],
+    "inbound.category": lambda s: None if s.answered_category is None else _folded([s.answered_category]),
     "inbound.subject": lambda s: None if s.answered_subject is None else _folded([s.answered_subject]),
     "inbound.body": lambda s: None if s.answered_body is None else _folded([s.answered_body]),
 }

@@ -67,6 +67,21 @@ def questions(verdicts: Sequence[Verdict]) -> frozenset[str]:
     return frozenset(ask for verdict in verdicts if verdict.standing is Standing.OPEN for ask in verdict.asks)
 
 
+def as_approved(verdicts: Sequence[Verdict], name: str) -> list[Verdict]:
+    """The verdicts of a preview as they stand once a person has said yes to every open one."""
+    return [
+        replace(
+            verdict,
+            standing=Standing.PASSED,
+            result="",
+            sentence=_knowing(verdict, name) if verdict.asks else _("Approved by %(name)s.") % {"name": name},
+        )
+        if verdict.standing is Standing.OPEN
+        else verdict
+        for verdict in verdicts
+    ]
+
+
 def _asked(name: str, gate: Gate, facts: Facts) -> Verdict:
     try:
         return _answered(gate(facts), facts)
@@ -87,11 +102,12 @@ def _answered(verdict: Verdict, facts: Facts) -> Verdict:
         return verdict
     decision = facts.decision
     if decision is not None and facts.is_reviewed and set(verdict.asks) <= set(decision.answers):
-        sentence = _("%(sentence)s %(name)s approved knowing this.") % {
-            "sentence": verdict.sentence,
-            "name": decision.person_name,
-        }
+        sentence = _knowing(verdict, decision.person_name)
         return replace(verdict, standing=Standing.PASSED, sentence=sentence, result="")
     if decision is None and facts.is_reviewed and not facts.is_claim:
         return verdict
     return replace(verdict, standing=Standing.REFUSED, consequence=Consequence.STOP)
+
+
+def _knowing(verdict: Verdict, name: str) -> str:
+    return _("%(sentence)s %(name)s approved knowing this.") % {"sentence": verdict.sentence, "name": name}

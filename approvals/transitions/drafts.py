@@ -300,6 +300,8 @@ def approve(draft_id: int, *, person: User, seen: Seen, look: Look, form_id: uui
         if not held:
             holding = [one for one in verdicts if one.consequence is Consequence.HOLD]
             held = holding[0].result if holding else ""
+        if refusal is None:
+            verdicts = gates.as_approved(verdicts, people.name_of(person))
         judgements.keep(facts, verdicts, Stage.APPROVAL)
         if refusal is None:
             return _approved(facts, person, seen.asks, form_id=form_id, held=held)

@@ -17,9 +17,9 @@ from approvals.transitions.drafts import GateRefused, QuestionsChanged, Seen
 from audit.clock import database_now
 from audit.models import Entry
 from audit.record import SYSTEM
-from policies import changes, lists, recipients, rules
-from policies.models import Rule, Workspace, WorkspaceMember
-from tests.approvals.conftest import approve, seen, sent
+from policies import changes, lists, rules
+from policies.models import Category, Rule, Workspace, WorkspaceMember
+from tests.approvals.conftest import allow, approve, seen, sent
 
 
 def make(*conditions: tuple[str, str, Any], action: str = "block", value: str = "", **fields: Any) -> Rule:
@@ -31,10 +31,14 @@ def make(*conditions: tuple[str, str, Any], action: str = "block", value: str = 
     return rules.create(said | fields, actor=SYSTEM)
 
 
-def verdict(draft: Draft, *, is_reviewed: bool = True) -> Verdict:
+def every_verdict(draft: Draft, *, is_reviewed: bool = True) -> dict[str, Verdict]:
     draft = Draft.objects.select_related("mailbox", "current_revision").get(pk=draft.pk)
     facts = gates.facts_about(draft, draft.current_revision, now=database_now(), is_reviewed=is_reviewed)
-    return next(one for one in gates.evaluate(facts) if one.gate == "rules")
+    return {one.gate: one for one in gates.evaluate(facts)}
+
+
+def verdict(draft: Draft, *, is_reviewed: bool = True) -> Verdict:
+    return every_verdict(draft, is_reviewed=is_reviewed)["rules"]
 
 
 def compose(agent_writes: Callable[..., Draft], **fields: Any) -> Draft:
@@ -180,10 +184,12 @@ def test_a_draft_that_answers_nothing_is_a_compose_and_asks_a_person(
     assert (found.standing, found.asks) == (Standing.OPEN, (f"rule:{shipped.pk}:{shipped.version}",))
 
 
-@pytest.mark.row("003-30")
+@pytest.mark.row("003-30", "K13")
+@pytest.mark.parametrize("is_shipped_rule_enabled", [True, False])
 def test_a_compose_that_nobody_decides_is_refused_unless_a_rule_allows_it(
-    agent_writes: Callable[..., Draft],
+    agent_writes: Callable[..., Draft], is_shipped_rule_enabled: bool
 ) -> None:
+    Rule.objects.filter(shipped_key="compose").update(is_enabled=is_shipped_rule_enabled)
     draft = compose(agent_writes)
     assert verdict(draft, is_reviewed=False).result == "blocked_rule"
 
@@ -196,24 +202,20 @@ def test_a_compose_that_nobody_decides_is_refused_unless_a_rule_allows_it(
     assert verdict(draft, is_reviewed=False).standing is Standing.PASSED
 
 
-@pytest.mark.row("003-30", "K13")
-@pytest.mark.parametrize("is_shipped_rule_enabled", [True, False])
-def test_in_a_mode_without_persons_a_compose_waits_unless_a_rule_allows_it(
-    agent_writes: Callable[..., Draft], mailbox: Mailbox, is_shipped_rule_enabled: bool
+@pytest.mark.row("003-30")
+@pytest.mark.parametrize("mode", ["monitored", "autonomous"])
+def test_a_compose_waits_in_every_mode(
+    agent_writes: Callable[..., Draft], mailbox: Mailbox, mode: str
 ) -> None:
-    Mailbox.objects.filter(pk=mailbox.pk).update(mode="autonomous")
+    Mailbox.objects.filter(pk=mailbox.pk).update(mode=mode)
     mailbox.refresh_from_db()
-    Rule.objects.filter(shipped_key="compose").update(is_enabled=is_shipped_rule_enabled)
-    to = [{"email": "kim@example.net"}]
-    recipients.add([recipients.NewEntry("allow", "global", "example.net")], actor=SYSTEM)
+    allow("example.net")
 
-    held = compose(agent_writes, to=to)
-    make(("recipient.domain", "is", "example.net"), action="allow_compose")
-    allowed = compose(agent_writes, to=to)
+    draft = compose(agent_writes)
 
-    held.refresh_from_db()
-    allowed.refresh_from_db()
-    assert (held.state, allowed.state) == ("pending", "approved")
+    assert draft.state == "pending"
+    kept = Judgement.objects.filter(draft=draft, stage=Stage.WITHOUT_PERSON).latest("pk")
+    assert (kept.result, kept.gate) == ("blocked_rule", "rules")
 
 
 def test_an_approval_that_was_shown_the_hold_answers_it(
@@ -380,3 +382,13 @@ def test_an_inbound_evaluation_is_told_under_the_provider_s_keys(pending: Draft)
     assert told["evaluation_stage"] == "inbox_processing"
     assert set(told["evaluation_input"]) == {"from_address", "from_domain", "from_tld"}
     assert (told["matched_rule_ids"], told["applied_actions"]) == ([], {})
+
+
+def test_a_category_that_a_rule_gives_decides_the_tier(pending: Draft) -> None:
+    strict = Category.objects.filter(tier="human_only").first()
+    make(("body", "contains", "thursday"), action="set_category", value=strict.key)
+
+    found = every_verdict(pending)["tier"]
+
+    assert (found.standing, found.result) == (Standing.REFUSED, "blocked_rule")
+    assert "A rule gives it this category." in found.sentence

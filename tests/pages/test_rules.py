@@ -314,8 +314,10 @@ def test_a_removed_rule_is_gone(carol, rule):
     assert not Rule.objects.filter(pk=rule.pk).exists()
 
 
-def test_a_database_without_writes_keeps_what_was_typed(carol):
+@pytest.mark.django_db(transaction=True)
+def test_a_database_without_writes_keeps_what_was_typed(transactional_db, carol):
     client = browser(carol)
+    client.page(reverse("approvals:rule_new"))
     with read_only():
         page = client.submit(reverse("approvals:rule_new"), typed())
 

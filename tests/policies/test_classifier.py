@@ -295,3 +295,13 @@ def test_tier_only_tightens_the_mode(mode: str) -> None:
 @pytest.mark.parametrize(("mode", "tier"), [("turbo", "auto"), ("autonomous", "fast"), ("", "")])
 def test_unknown_mode_or_tier_is_refused(mode: str, tier: str) -> None:
     assert effective(mode, tier) is Effect.REFUSED
+
+
+def test_a_category_that_a_rule_gives_can_only_tighten() -> None:
+    strict = next(kind for kind in BOOK.kinds if kind.tier == "human_only")
+
+    found = judged(rule_category=strict.key.upper())
+
+    assert (found.key, found.tier) == (strict.key, "human_only")
+    assert "A rule gives it this category." in said(found)
+    assert judged(rule_category="tracking") == judged(rule_category="of our own") == judged()
