@@ -373,9 +373,16 @@ def _drift(wish: Wish, held: Held | None, ids: Mapping[str, str]) -> Drift:
     fields = _resolved(wish.fields, ids)
     if held is None:
         differences = tuple(Difference(name, value, None) for name, value in fields.items())
-        lacks = tuple(wish.items or ())
         return Drift(
-            wish.kind, wish.name, "", Standing.MISSING, differences, wish.intent, fields, lacks, wish=wish
+            wish.kind,
+            wish.name,
+            "",
+            Standing.MISSING,
+            differences,
+            wish.intent,
+            fields,
+            tuple(wish.items or ()),
+            wish=wish,
         )
     differences = tuple(differences_of(fields, held.fields))
     lacks: tuple[str, ...] = ()
