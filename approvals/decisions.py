@@ -15,7 +15,7 @@ from agentmail.client import NylasClient, configured_client
 from agentmail.exceptions import NotFound, ProviderError
 from agentmail.failpoints import reach
 from agentmail.models import Mailbox
-from approvals import freshness, intake
+from approvals import arrival, freshness, intake
 from approvals.content import JSON_ATTACHMENT_BYTES, Content, content_of_revision, edited, json_attachment
 from approvals.freshness import Look
 from approvals.models import AttachmentBlob, Decision, DecisionKind, Draft, FollowUp, Revision
@@ -25,6 +25,7 @@ from approvals.transitions.drafts import (
     AlreadyDecided,
     DecisionRefused,
     DraftChanged,
+    GateRefused,
     NotOpen,
     Seen,
     ThreadMoved,
@@ -81,7 +82,13 @@ def approve(draft: Draft, *, person: User, seen: Seen, form_id: uuid.UUID | None
         ) from error
     if moved is not None:
         raise moved
-    return drafts.approve(draft.pk, person=person, seen=seen, look=look, form_id=form_id)
+    try:
+        return drafts.approve(draft.pk, person=person, seen=seen, look=look, form_id=form_id)
+    except GateRefused as refusal:
+        if refusal.verdict.gate == "tier":
+            # Its category was changed while it waited.
+            arrival.categorise(draft.pk)
+        raise
 
 
 def edit(draft: Draft, *, person: User, seen: Seen, changes: Mapping[str, Any]) -> Revision:
@@ -89,7 +96,9 @@ def edit(draft: Draft, *, person: User, seen: Seen, changes: Mapping[str, Any]) 
     if draft.current_revision is None:
         raise DraftChanged(_("This draft has no content yet."))
     content = edited(content_of_revision(draft.current_revision), changes)
-    return drafts.edit(draft.pk, person=person, seen=seen, content=content)
+    revision = drafts.edit(draft.pk, person=person, seen=seen, content=content)
+    arrival.name_category(draft.pk)
+    return revision
 
 
 def reject(draft: Draft, *, person: User, seen: Seen, reason: str, form_id: uuid.UUID | None) -> Decision:

@@ -29,6 +29,7 @@ from approvals.states import OPEN_DRAFT_STATES, DraftState, SendState
 from approvals.transitions import drafts, sends
 from approvals.transitions.moves import LostRace
 from audit.clock import database_now
+from audit.record import SYSTEM, record
 from policies import locks, switch
 
 logger = logging.getLogger(__name__)
@@ -65,10 +66,20 @@ def abandoned_sends() -> int:
 
 def hold_while_stopped() -> int:
     """Hold what is queued while a stop is in force that no switch row tells of, such as the stop file."""
-    if switch.read([switch.GLOBAL]).is_open:
+    reading = switch.read([switch.GLOBAL])
+    if reading.is_open:
         return 0
     with transaction.atomic():
-        return sends.hold_queued({}, "blocked_kill_switch")
+        held = sends.hold_queued({}, "blocked_kill_switch")
+        if held:
+            record(
+                "approvals.send.held",
+                actor=SYSTEM,
+                outcome="blocked_kill_switch",
+                reason=reading.sentence,
+                data={"count": held},
+            )
+        return held
 
 
 def expired_drafts() -> int:

@@ -50,6 +50,11 @@ _ALL = (
         _("Draft compared"),
         _("%(actor)s said what they would have done with a draft of the dry run."),
     ),
+    Action(
+        "approvals.draft.turned_away",
+        _("Draft turned away"),
+        _("Only a person may answer this; the agent's draft was turned away."),
+    ),
     # Sends
     Action("approvals.send.queued", _("Send queued"), _("The message waits to be sent.")),
     Action("approvals.send.held", _("Send held"), _("The message is held until a person resumes it.")),
@@ -130,6 +135,11 @@ _ALL = (
         "approvals.follow_up.escalated", _("Follow-up escalated"), _("%(actor)s passed the follow-up on.")
     ),
     Action("approvals.follow_up.closed", _("Follow-up closed"), _("%(actor)s closed the follow-up.")),
+    # Mail that only people answer
+    Action("approvals.needs_person.opened", _("Needs a person"), _("A message needs a person to answer it.")),
+    Action(
+        "approvals.needs_person.closed", _("Done by a person"), _("%(actor)s closed what needed a person.")
+    ),
     # The kill switch
     Action("policies.switch.engaged", _("Sending stopped"), _("%(actor)s stopped sending.")),
     Action("policies.switch.released", _("Sending allowed again"), _("%(actor)s allowed sending again.")),

@@ -20,7 +20,8 @@ from policies import changes, lists, rules
 from policies.faults import Fault, Invalid
 from policies.models import EnforcedAt, Rule, Trigger, ValueList, ValueListItem
 
-FILE_CHARACTERS = 5_000_000
+# Below what a form may hold in all.
+FILE_CHARACTERS = 2_000_000
 RULE_LIMIT = 500
 LIST_LIMIT = 200
 # What the provider adds when it is read, and what an export of ours names beside it.

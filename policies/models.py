@@ -475,3 +475,106 @@ class ProviderLook(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {len(self.drifts)}"
+
+
+class Tier(models.TextChoices):
+    AUTO = "auto", _("Automatic")
+    APPROVE = "approve", _("Approval")
+    HUMAN_ONLY = "human_only", _("Human only")
+
+
+class Category(Versioned):
+    """A kind of mail, found by words and patterns, and how much of it an agent may do. See `policies.classifier`.
+
+    Words and patterns are lists of lines, of what the agent writes (`outbound_*`) and of the message that it answers
+    (`inbound_*`). A category that is never automated can be `auto`, or switched off, only with an
+    `override_reason`.
+    """
+
+    key = models.SlugField(max_length=48, unique=True)
+    name = models.CharField(max_length=100)
+    description = models.TextField(blank=True)
+    tier = models.CharField(max_length=16, choices=Tier, default=Tier.APPROVE)
+    # Of several of the same tier the lowest names the mail.
+    position = models.PositiveIntegerField(default=1000)
+    outbound_words: models.JSONField[list[str]] = models.JSONField(default=list, blank=True)
+    outbound_globs: models.JSONField[list[str]] = models.JSONField(default=list, blank=True)
+    inbound_words: models.JSONField[list[str]] = models.JSONField(default=list, blank=True)
+    inbound_globs: models.JSONField[list[str]] = models.JSONField(default=list, blank=True)
+    is_high_risk = models.BooleanField(default=False)
+    is_enabled = models.BooleanField(default=True)
+    # Empty for categories that were not shipped.
+    shipped_key = models.CharField(max_length=48, blank=True)
+    never_automate = models.BooleanField(default=False)
+    override_reason = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["position", "pk"]
+        verbose_name_plural = "categories"
+        constraints = [
+            models.CheckConstraint(condition=Q(tier__in=list(Tier)), name="category_tier_is_known"),
+            models.CheckConstraint(
+                condition=Q(never_automate=False)
+                | ~Q(override_reason="")
+                | (~Q(tier="auto") & Q(is_enabled=True)),
+                name="never_automate_needs_override",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class TemplateFamily(Versioned):
+    """Mail that is known word for word but for its variable parts. Only such mail can be `auto`.
+
+    `body_globs` are patterns for one line each, in order; a line `**` stands for any number of lines.
+    """
+
+    category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="families")
+    name = models.CharField(max_length=100)
+    subject_glob = models.CharField(max_length=200)
+    body_globs: models.JSONField[list[str]] = models.JSONField(default=list)
+    is_enabled = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["name", "pk"]
+        verbose_name_plural = "template families"
+        constraints = [
+            models.UniqueConstraint(fields=["category", "name"], name="family_name_once_per_category")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class HighValueDomain(Versioned):
+    """Mail to this domain is of high risk. `*.example.com` stands for everything below example.com."""
+
+    domain = models.CharField(max_length=255, unique=True)
+    note = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["domain"]
+
+    def __str__(self) -> str:
+        return self.domain
+
+
+class ClassifierSettings(Versioned):
+    """One row at most; without it the defaults hold. See `policies.categories.settings`."""
+
+    # The agent's own confidence below which its mail is of high risk, from 0 to 1.
+    least_confidence = models.FloatField(default=0.8)
+
+    class Meta:
+        verbose_name_plural = "classifier settings"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(least_confidence__gte=0, least_confidence__lte=1),
+                name="least_confidence_is_a_share",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.least_confidence}"

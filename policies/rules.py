@@ -19,6 +19,7 @@ from policies import changes, scopes
 from policies.faults import Fault, Invalid
 from policies.lists import normalised
 from policies.models import EnforcedAt, ListType, MatchOperator, Rule, Trigger, ValueList, Workspace
+from policies.texts import comparable
 
 NAME_CHARACTERS = 256
 DESCRIPTION_CHARACTERS = 2000
@@ -150,6 +151,10 @@ def provider_obstacle(rule: Rule) -> str:
 def fields_of(rules: Iterable[Rule]) -> frozenset[str]:
     """Every field that these rules look at."""
     return frozenset(condition["field"] for rule in rules for condition in rule.conditions)
+
+
+def sets_category(rule: Rule) -> bool:
+    return any(action["type"] == "set_category" for action in rule.actions)
 
 
 def check(fields: Mapping[str, Any], *, known_scopes: Collection[str] | None = None) -> dict[str, Any]:
@@ -397,13 +402,13 @@ def _value(field: Field, operator: str, given: Any) -> Any:
         raise ValueError(_("The value is true or false."))
     if not isinstance(given, str):
         raise ValueError(_("The value is text."))
-    text = given.strip().lower()
+    text = comparable(given)
     if not 1 <= len(text) <= VALUE_CHARACTERS:
         raise ValueError(_("The value has 1 to %(limit)d characters.") % {"limit": VALUE_CHARACTERS})
     if field.kind is Kind.CHOICE and text not in field.choices:
         raise ValueError(_("The value is one of %(choices)s.") % {"choices": ", ".join(field.choices)})
     if field.exact and operator in ("is", "is_not"):
-        return normalised(field.exact, text)
+        return normalised(field.exact, given)
     return text
 
 

@@ -45,6 +45,12 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         (Right.READ_POLICIES,),
     ),
     (
+        "approvals:categories",
+        _("Categories"),
+        _("Which kinds of mail an agent may send, which need a person, and which only people write."),
+        (Right.READ_POLICIES,),
+    ),
+    (
         "approvals:history",
         _("Evaluations"),
         _("What was judged, when, and which row decided."),

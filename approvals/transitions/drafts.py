@@ -115,6 +115,14 @@ class Seen:
     asks: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class AgentSays:
+    """What an agent says about its own draft: a category, and its confidence from 0 to 1 (None: nothing usable)."""
+
+    category: str = ""
+    confidence: float | None = None
+
+
 def seen_of(draft: Draft) -> Seen:
     """What a person sees who opens the draft now, with every question that an approval would answer."""
     revision = _current(draft)
@@ -133,6 +141,7 @@ def arrive(
     origin: Origin = Origin.AGENT,
     linked_from: Draft | None = None,
     author: User | None = None,
+    agent_says: AgentSays | None = None,
 ) -> Draft | None:
     """Put a draft into the queue; None when it is known already. It keeps the mailbox's mode of this moment.
 
@@ -160,6 +169,8 @@ def arrive(
                 upstream_sha256=content.upstream_sha256,
                 is_complete=not incomplete_reason,
                 incomplete_reason=incomplete_reason,
+                agent_category=agent_says.category if agent_says is not None else "",
+                agent_confidence=agent_says.confidence if agent_says is not None else None,
                 arrived_at=now,
                 expires_at=now + timedelta(hours=mailbox.expiry_hours),
                 state_changed_at=now,
@@ -180,7 +191,12 @@ def arrive(
 
 
 def revise(
-    draft_id: int, *, content: Content, thread: ThreadLook, incomplete_reason: str = ""
+    draft_id: int,
+    *,
+    content: Content,
+    thread: ThreadLook,
+    incomplete_reason: str = "",
+    agent_says: AgentSays | None = None,
 ) -> Revision | None:
     """Take the agent's new wording of a draft that is not sent yet; None when it changes nothing.
 
@@ -228,6 +244,8 @@ def revise(
             "is_complete": not incomplete_reason,
             "incomplete_reason": incomplete_reason,
         }
+        if agent_says is not None:
+            fields |= {"agent_category": agent_says.category, "agent_confidence": agent_says.confidence}
         if reopens:
             fields |= {
                 "thread_fingerprint": thread.fingerprint,
@@ -282,6 +300,8 @@ def approve(draft_id: int, *, person: User, seen: Seen, look: Look, form_id: uui
         if not held:
             holding = [one for one in verdicts if one.consequence is Consequence.HOLD]
             held = holding[0].result if holding else ""
+        if refusal is None:
+            verdicts = gates.as_approved(verdicts, people.name_of(person))
         judgements.keep(facts, verdicts, Stage.APPROVAL)
         if refusal is None:
             return _approved(facts, person, seen.asks, form_id=form_id, held=held)
@@ -305,7 +325,8 @@ def _refusal(verdicts: Sequence[Verdict], seen: Seen) -> DecisionRefused | None:
 def approve_by_mode(draft_id: int, *, look: Look) -> Decision | None:
     """Approve a pending draft because its oversight mode needs no person, and queue it; None when it must wait.
 
-    Every gate is asked, as for mail that no person decides, and all of them must pass now. The evaluation is written
+    Every gate is asked, as for mail that no person decides, and all of them must pass now, but for what the claim
+    waits for by itself. The evaluation is written
     either way: its refusal says what the draft waits for. There is no undo hold.
     """
     with transaction.atomic():
@@ -323,9 +344,18 @@ def approve_by_mode(draft_id: int, *, look: Look) -> Decision | None:
         verdicts = [_decided_by_mode(verdict, name) for verdict in gates.evaluate(facts)]
         judgements.keep(facts, verdicts, Stage.WITHOUT_PERSON)
         is_too_old = look.age_seconds() > settings.APPROVAL_FRESHNESS_SECONDS
-        if is_too_old or not gates.may_leave(verdicts):
+        if is_too_old or not all(map(_lets_queue, verdicts)):
             return None
         return _approved(facts, None, frozenset(), form_id=None, held="")
+
+
+def _lets_queue(verdict: Verdict) -> bool:
+    # A rehearsal and the spacing between two sends are matters of the claim, which needs nobody for either.
+    return (
+        verdict.standing is Standing.PASSED
+        or (verdict.gate == "dry_run" and verdict.standing is Standing.NOT_ASKED)
+        or (verdict.gate == "caps" and verdict.consequence is Consequence.WAIT)
+    )
 
 
 def _mode_name(mailbox: Mailbox) -> str:

@@ -25,6 +25,7 @@ from approvals.judgements import PASSED
 from approvals.models import Decision, DecisionKind, Draft, Judgement, Origin, Revision, Send, Stage
 from approvals.notes import links_in, notes_on, unknown_recipients
 from approvals.people import Right
+from approvals.policy_rows import NamedRow, named_row
 from approvals.queries import (
     Matter,
     QueueFilter,
@@ -55,13 +56,12 @@ GATE_WORDS: Mapping[str, Any] = {
     "recipients": _lazy("Recipients"),
     "content": _lazy("Content"),
     "rules": _lazy("Rules"),
+    "tier": _lazy("Tier"),
     "thread": _lazy("Thread"),
     "fresh": _lazy("Fresh"),
     "caps": _lazy("Caps"),
     "dry_run": _lazy("Dry run"),
 }
-# The page of a policy row that a verdict names as "kind:id:version".
-RULE_PAGES: Mapping[str, str] = {"rule": "approvals:rule"}
 LETTER_VIEWS = ("original", "changes", "sent")
 # A send under way is watched more closely than a draft that waits.
 WAITING_REFRESH_SECONDS, MOVING_REFRESH_SECONDS = 4, 2
@@ -455,14 +455,11 @@ def _shown_verdict(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _rule_links(verdict: Verdict) -> list[dict[str, str]]:
-    """The pages of the rows that decided, for the kinds that have one."""
-    links = []
-    for named in verdict.rules:
-        kind, number, _version = named.split(":")[:3] if named.count(":") == 2 else ("", "", "")
-        if kind in RULE_PAGES:
-            links.append({"name": f"{kind} {number}", "address": reverse(RULE_PAGES[kind], args=[number])})
-    return links
+def _rule_links(verdict: Verdict) -> list[NamedRow]:
+    """The rows that hold a mail, those that have a page; what passed needs no way there."""
+    if verdict.standing is Standing.PASSED:
+        return []
+    return [row for row in map(named_row, verdict.rules) if row.address]
 
 
 def _verbs(draft: Draft, verdicts: Sequence[Verdict], chosen: QueueFilter) -> dict[str, str] | None:
@@ -575,6 +572,12 @@ def _status(draft: Draft, send: Send | None, decision: Decision | None) -> dict[
         return {
             "heading": _("%(what)s by %(name)s") % {"what": heading, "name": decision.person_name},
             "sentences": [decision.reason] if decision.reason else [],
+        }
+    if draft.state == DraftState.REJECTED:
+        return {
+            "heading": _("Turned away: only a person may answer this"),
+            "sentences": [_("A text of an agent cannot be approved here. Answer it yourself.")],
+            "link": _link("approvals:needs_person", _("See what needs a person")),
         }
     if draft.state == DraftState.PENDING and send is not None and send.state == SendState.STOPPED:
         return {"heading": _("An earlier approval did not send it"), "sentences": [send.stop_reason]}

@@ -18,7 +18,7 @@ from agentmail.client import configured_client
 from agentmail.exceptions import ProviderError, ProviderNotConfigured, Unauthenticated
 from agentmail.models import Mailbox
 from agentmail.types import GrantSnapshot
-from approvals import comparisons, people, rehearsal, switchboard
+from approvals import comparisons, inbound, people, rehearsal, switchboard
 from approvals import mailboxes as domain
 from approvals.forms import REASON_CHARACTERS
 from approvals.forms_caps import VersionField
@@ -247,6 +247,7 @@ def _page(
         "now": timezone.now(),
         "mailbox": found,
         "mode_purpose": PURPOSES[found.mode],
+        "held_inbound": inbound.held_in(found).count(),
         "reading": switch.read([found.scope]),
         "evaluations": evaluations_of(found),
         "may_manage": people.may(person, Right.MANAGE, found.pk),

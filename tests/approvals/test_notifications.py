@@ -75,9 +75,9 @@ def try_again(row: Notification) -> bool:
 
 
 @pytest.mark.row("004-06")
-def test_each_send_is_told_once_by_email(agent_writes: Callable[..., Draft], mailbox: Mailbox) -> None:
+def test_each_send_is_told_once_by_email(routine_writes: Callable[..., Draft], mailbox: Mailbox) -> None:
     monitored(mailbox)
-    draft = agent_writes()
+    draft = routine_writes()
     send = leave(draft)
 
     [due] = notifications.due()
@@ -114,12 +114,12 @@ def test_the_other_modes_tell_nobody(pending: Draft, mailbox: Mailbox, alice: Us
 
 @pytest.mark.row("004-22", "004-23")
 def test_a_webhook_is_signed_in_both_forms_and_names_its_type(
-    agent_writes: Callable[..., Draft], mailbox: Mailbox, listener: Listener
+    routine_writes: Callable[..., Draft], mailbox: Mailbox, listener: Listener
 ) -> None:
     channel = monitored(
         mailbox, kind="webhook", target=listener.url, signature_header="X-MultiMail-Signature"
     )
-    draft = agent_writes()
+    draft = routine_writes()
     leave(draft)
 
     assert notifications.deliver(notifications.due()[0])
@@ -196,11 +196,11 @@ def test_a_receiver_that_comes_back_is_told_of_what_it_missed(mailbox: Mailbox, 
 
 @pytest.mark.row("K9")
 def test_a_dead_channel_takes_the_mailbox_back_and_its_undecided_mail_too(
-    agent_writes: Callable[..., Draft], mailbox: Mailbox, listener: Listener
+    routine_writes: Callable[..., Draft], mailbox: Mailbox, listener: Listener
 ) -> None:
     monitored(mailbox, kind="webhook", target=listener.url)
     listener.status = 500
-    waiting = agent_writes()
+    waiting = routine_writes()
     row = send_test(mailbox)
 
     for _ in range(5):

@@ -40,7 +40,7 @@ def to(address: str) -> dict[str, Any]:
     return {"to": [{"email": address}]}
 
 
-@pytest.mark.row("000-14")
+@pytest.mark.row("000-14", "001-20")
 def test_unlisted_recipient_of_mail_that_nobody_decides_is_refused(pending: Draft) -> None:
     answer = verdict(pending, is_reviewed=False)
 
