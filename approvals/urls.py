@@ -27,6 +27,7 @@ from approvals.views import (
     sent,
     simulate,
     switches,
+    trips,
     unknown,
     value_lists,
 )
@@ -125,6 +126,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("policies/categories/<int:pk>/templates/new/", categories.family_new, name="family_new"),
     path("policies/categories/templates/<int:pk>/", categories.family, name="family"),
     path("policies/categories/templates/<int:pk>/remove/", categories.family_remove, name="family_remove"),
+    path("policies/trips/", trips.limits, name="trips"),
     path("operations/", operations.show, name="operations"),
     path("operations/stop/", operations.stop, name="stop"),
     path("operations/resume/", operations.resume, name="resume"),

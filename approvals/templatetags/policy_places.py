@@ -68,6 +68,12 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         _("What the mail provider enforces by itself, also for what goes around this desk."),
         (Right.READ_POLICIES,),
     ),
+    (
+        "approvals:trips",
+        _("Automatic stops"),
+        _("When the desk stops a mailbox by itself."),
+        (Right.READ_POLICIES,),
+    ),
 )
 
 
