@@ -144,7 +144,7 @@ def _read(text: str) -> Any:
             [Fault("", _("The file has at most %(limit)d characters.") % {"limit": FILE_CHARACTERS})]
         )
     try:
-        return json.loads(text)
+        said = json.loads(text)
     except json.JSONDecodeError as error:
         raise Invalid(
             [
@@ -157,6 +157,11 @@ def _read(text: str) -> Any:
         ) from error
     except (ValueError, RecursionError) as error:
         raise Invalid([Fault("", _("This is no JSON that can be read here."))]) from error
+    try:
+        json.dumps(said, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise Invalid([Fault("", _("A text holds half of a character, which cannot be kept."))]) from error
+    return said
 
 
 def _parts(said: Any) -> tuple[list[Any], list[Any]]:

@@ -15,7 +15,7 @@ from policies import changes
 from policies.faults import Fault, Invalid
 from policies.models import ListType, Rule, ValueList, ValueListItem
 from policies.names import address_name, host_name
-from policies.texts import comparable
+from policies.texts import comparable, is_storable
 
 NAME_CHARACTERS = 256
 DESCRIPTION_CHARACTERS = 2000
@@ -48,6 +48,8 @@ def normalised(list_type: str, value: str) -> str:
         raise ValueError(_("The value is empty."))
     if len(text) > VALUE_CHARACTERS:
         raise ValueError(_("A value has at most %(limit)d characters.") % {"limit": VALUE_CHARACTERS})
+    if not is_storable(text):
+        raise ValueError(_("The value holds a control character."))
     return _NORMAL[list_type](text)
 
 
@@ -67,6 +69,9 @@ def check_list(fields: Mapping[str, Any], *, path: str = "") -> dict[str, Any]:
                 _("A description has at most %(limit)d characters.") % {"limit": DESCRIPTION_CHARACTERS},
             )
         )
+    for where, text in (("name", name), ("description", description)):
+        if not is_storable(text):
+            faults.append(Fault(f"{path}{where}", _("It holds a control character.")))
     kept = {"name": name, "description": description}
     if "type" in fields:
         kept["type"] = str(fields["type"]).strip().lower()

@@ -19,7 +19,7 @@ from policies import changes, scopes
 from policies.faults import Fault, Invalid
 from policies.lists import normalised
 from policies.models import EnforcedAt, ListType, MatchOperator, Rule, Trigger, ValueList, Workspace
-from policies.texts import comparable
+from policies.texts import comparable, is_storable
 
 NAME_CHARACTERS = 256
 DESCRIPTION_CHARACTERS = 2000
@@ -243,6 +243,8 @@ class _Check:
             self._fault(
                 name, _("It has %(least)d to %(limit)d characters.") % {"least": least, "limit": limit}
             )
+        elif not is_storable(text):
+            self._fault(name, _("It holds a control character."))
         return text
 
     def _choice(self, name: str, default: str, choices: Collection[str]) -> str:
@@ -374,6 +376,9 @@ class _Check:
             self._fault(f"{path}.value", _("A value is text."))
             return None
         value = value.strip()
+        if not is_storable(value):
+            self._fault(f"{path}.value", _("It holds a control character."))
+            return None
         if not limit and value:
             self._fault(f"{path}.value", _("%(action)s takes no value.") % {"action": name})
             return None
@@ -405,6 +410,8 @@ def _value(field: Field, operator: str, given: Any) -> Any:
     text = comparable(given)
     if not 1 <= len(text) <= VALUE_CHARACTERS:
         raise ValueError(_("The value has 1 to %(limit)d characters.") % {"limit": VALUE_CHARACTERS})
+    if not is_storable(text):
+        raise ValueError(_("The value holds a control character."))
     if field.kind is Kind.CHOICE and text not in field.choices:
         raise ValueError(_("The value is one of %(choices)s.") % {"choices": ", ".join(field.choices)})
     if field.exact and operator in ("is", "is_not"):

@@ -10,3 +10,8 @@ def comparable(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
     shown = "".join(one for one in folded if one.isascii() or unicodedata.category(one) != "Cf")
     return " ".join(shown.split())
+
+
+def is_storable(text: str) -> bool:
+    """Whether both databases take the text and every page can show it: no control characters, no half characters."""
+    return all(one in "\t\n\r" or unicodedata.category(one) not in ("Cc", "Cs") for one in text)

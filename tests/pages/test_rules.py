@@ -153,6 +153,8 @@ def test_from_a_refused_draft_the_rule_is_two_clicks_away(alice, support, rule):
     judgement = Judgement.objects.get(draft=draft)
     assert detail.all("a", href=reverse("approvals:judgement", args=[judgement.pk]))
     assert "recipient.domain" in detail.html
+    evaluation = client.page(reverse("approvals:judgement", args=[judgement.pk]))
+    assert evaluation.all("a", href=address)
 
 
 def typed(**changed):
