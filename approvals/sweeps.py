@@ -22,7 +22,7 @@ from agentmail.exceptions import (
     Unauthenticated,
 )
 from agentmail.models import EventState, GrantState, Mailbox, ProviderEvent
-from approvals import decisions, evaluations, intake, lookup, mailboxes, outcomes
+from approvals import decisions, evaluations, intake, lookup, mailboxes, notifications, outcomes
 from approvals.dispatch import finish, lock_name
 from approvals.models import Draft, Heartbeat, Send
 from approvals.states import OPEN_DRAFT_STATES, DraftState, SendState
@@ -121,6 +121,14 @@ def due_outcomes() -> int:
     """Ask after accepted sends of which no word came; how many were asked for."""
     rows = Send.objects.filter(next_outcome_poll_at__lte=database_now()).order_by("next_outcome_poll_at")
     return _each_alone("outcomes", rows.values_list("pk", flat=True)[:BATCH], _polled_outcome)
+
+
+def due_notifications() -> int:
+    """Deliver the notifications that are due, one after another; how many were delivered.
+
+    A receiver that hangs keeps one thread, never all that send.
+    """
+    return _each_alone("notifications", notifications.due(), notifications.deliver)
 
 
 def unfinished_sends() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from policies import modes
 from policies.models import Tier
 
 # Modes in which nobody decides about mail before it leaves, and those in which a person does.
-WITHOUT_A_PERSON = frozenset({"monitored", "autonomous"})
-WITH_A_PERSON = frozenset({"gated_all", "gated_send"})
+WITHOUT_A_PERSON = modes.WITHOUT_PERSON
+WITH_A_PERSON = frozenset(modes.LADDER) - WITHOUT_A_PERSON - {modes.READ_ONLY}
 
 
 class Effect(StrEnum):

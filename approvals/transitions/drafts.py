@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -281,10 +281,19 @@ def edit(draft_id: int, *, person: User, seen: Seen, content: Content) -> Revisi
         return revision
 
 
-def approve(draft_id: int, *, person: User, seen: Seen, look: Look, form_id: uuid.UUID | None) -> Decision:
+def approve(
+    draft_id: int,
+    *,
+    person: User,
+    seen: Seen,
+    look: Look,
+    form_id: uuid.UUID | None,
+    also: Callable[[], object] | None = None,
+) -> Decision:
     """C1: bind one revision and one state of the thread to a person's yes, and queue the one send.
 
-    Nothing leaves before the undo hold of the mailbox is over, and then only through every gate again. Raises
+    Nothing leaves before the undo hold of the mailbox is over, and then only through every gate again. `also` is done
+    in the same transaction: both are kept or neither is. Raises
     AlreadyDecided, NotOpen, DraftExpired, DraftChanged, ThreadMoved, NotAllowed or GateRefused; nothing but the
     evaluation is written then.
     """
@@ -304,7 +313,10 @@ def approve(draft_id: int, *, person: User, seen: Seen, look: Look, form_id: uui
             verdicts = gates.as_approved(verdicts, people.name_of(person))
         judgements.keep(facts, verdicts, Stage.APPROVAL)
         if refusal is None:
-            return _approved(facts, person, seen.asks, form_id=form_id, held=held)
+            decision = _approved(facts, person, seen.asks, form_id=form_id, held=held)
+            if also is not None:
+                also()
+            return decision
     raise refusal
 
 
@@ -405,9 +417,21 @@ def _approved(
     return decision
 
 
-def reject(draft_id: int, *, person: User, seen: Seen, reason: str, form_id: uuid.UUID | None) -> Decision:
-    """End a pending or stale draft with a person's no. Raises as `approve`."""
-    return _end(draft_id, DecisionKind.REJECT, DraftState.REJECTED, person, seen, reason, form_id)
+def reject(
+    draft_id: int,
+    *,
+    person: User,
+    seen: Seen,
+    reason: str,
+    form_id: uuid.UUID | None,
+    also: Callable[[], object] | None = None,
+) -> Decision:
+    """End a pending or stale draft with a person's no. `also` is done in the same transaction. Raises as `approve`."""
+    with transaction.atomic():
+        decision = _end(draft_id, DecisionKind.REJECT, DraftState.REJECTED, person, seen, reason, form_id)
+        if also is not None:
+            also()
+        return decision
 
 
 def request_changes(

@@ -730,6 +730,7 @@ def _make_unknown(send: Send, attempt: Attempt, reply: SendReply, *, now: dateti
             resend_by=None,
             **fields,
         )
+        notifications.note_send(send, now=now, kind=notifications.UNKNOWN)
     elif fields:
         # Its worker was given up for dead; what the late reply names is still worth asking for.
         Send.objects.filter(pk=send.pk, state=SendState.UNKNOWN).update(**fields)

@@ -15,7 +15,7 @@ from django.core import mail
 from django.db.models import F
 
 from agentmail.models import Mailbox
-from approvals import dispatch, notifications
+from approvals import dispatch, notifications, sweeps
 from approvals.models import Draft, ModeChange, Notification, Send
 from approvals.transitions.notifications import send_test
 from audit.models import Entry
@@ -238,3 +238,18 @@ def test_a_channel_that_was_removed_ends_what_waits_for_it(mailbox: Mailbox) -> 
     assert not try_again(row)
 
     assert row.given_up_at is not None
+
+
+@pytest.mark.row("004-06")
+def test_mail_that_may_have_left_is_told_as_such(
+    routine_writes: Callable[..., Draft], mailbox: Mailbox, sandbox: Any
+) -> None:
+    monitored(mailbox)
+    sandbox.post("faults", route="send_message", action="reply", options={"status": 504})
+    send = Send.objects.get(draft=routine_writes())
+    dispatch.dispatch(send.pk)
+
+    assert sweeps.due_notifications() == 1
+
+    assert Notification.objects.get().type == "email.unknown"
+    assert mail.outbox[0].subject == f"May have left {mailbox.address}"

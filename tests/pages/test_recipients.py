@@ -534,3 +534,101 @@ def test_denied_addresses_are_refused_though_their_domain_is_allowed(lena, alice
         draft = scenes.draft(support, to=(scenes.Address(f"{name}@example.org"),))
         text = browser(alice).page(reverse("approvals:draft", args=[draft.public_id])).text()
         assert f"{name}@example.org is denied by the entry {name}@example.org" in text
+
+
+# A decision that writes onto a list
+
+
+@pytest.fixture
+def rita(support):
+    """Reviews the mailbox and edits its lists."""
+    person = scenes.person("rita", "reviewer", support, name="Rita Reviewer")
+    scenes.Membership.objects.create(user=person, role="list_editor", mailbox=support)
+    return person
+
+
+def target(draft, name="draft"):
+    return reverse(f"approvals:{name}", args=[draft.public_id])
+
+
+def decide(client, draft, name, **more):
+    values = client.page(target(draft)).form_values("decision")
+    return client.submit(target(draft, name), values | more, follow=True)
+
+
+@pytest.mark.parametrize("name", ["approve_and_allow", "reject_and_deny"])
+@pytest.mark.parametrize("who", [*EVERYBODY, "rita"])
+def test_only_a_reviewer_who_edits_the_lists_decides_onto_them(people, rita, support, who, name):
+    draft = scenes.draft_in_thread(support)
+    person = {**people, "rita": rita}[who]
+
+    status = browser(person).post(target(draft, name)).status_code
+
+    # Rita's form is empty, which is the only thing wrong with it.
+    sees = {"alice", "bob", "carol", "dave"}
+    assert status == (422 if who == "rita" else 403 if who in sees else 404)
+
+
+def test_the_buttons_show_to_a_reviewer_who_edits_the_lists(rita, alice, support):
+    draft = scenes.draft_in_thread(support)
+
+    hers = browser(rita).page(target(draft)).buttons()
+
+    assert "Approve and always allow priya.nair@example.org" in hers
+    assert "Reject and deny example.org" in hers
+    assert not [one for one in browser(alice).page(target(draft)).buttons() if "allow" in one]
+
+
+def test_rejecting_denies_the_domain_and_the_next_draft_to_it_is_refused(rita, support):
+    draft = scenes.draft_in_thread(support)
+    client = browser(rita)
+
+    page = decide(client, draft, "reject_and_deny", reason="Not our customer.", domain="example.org")
+
+    assert "example.org is denied for this mailbox." in page.text()
+    draft.refresh_from_db()
+    assert draft.state == "rejected"
+    made = RecipientEntry.objects.get()
+    assert (made.kind, made.scope, made.pattern) == ("deny", support.scope, "example.org")
+    assert Entry.objects.get(action="policies.rows.created").actor_name == "Rita Reviewer"
+    assert "is denied by the entry" in client.page(target(scenes.draft_in_thread(support))).text()
+
+
+def test_rejecting_without_a_reason_denies_nothing(rita, support):
+    draft = scenes.draft_in_thread(support)
+
+    page = decide(browser(rita), draft, "reject_and_deny", reason=" ", domain="example.org")
+
+    assert page.status == 422
+    draft.refresh_from_db()
+    assert (draft.state, RecipientEntry.objects.count()) == ("pending", 0)
+
+
+@pytest.mark.parametrize("domain", ["", "example.com", "another.example", "org"])
+def test_a_domain_the_draft_does_not_go_to_rejects_nothing(rita, support, domain):
+    draft = scenes.draft_in_thread(support, cc=(scenes.Address("own@example.com"),))
+
+    page = decide(browser(rita), draft, "reject_and_deny", reason="No.", domain=domain)
+
+    assert page.status == 409
+    assert "The draft is not addressed to" in page.text()
+    draft.refresh_from_db()
+    assert (draft.state, RecipientEntry.objects.count()) == ("pending", 0)
+
+
+def test_each_recipient_shows_what_the_lists_say(lena, alice, support):
+    entry("allow", "example.net")
+    entry("deny", "press.example")
+    draft = scenes.draft(
+        support,
+        to=(scenes.Address("anna@example.net"),),
+        cc=(scenes.Address("eve@example.org"),),
+        bcc=(scenes.Address("Editor@Press.example"),),
+    )
+
+    [goes] = browser(alice).page(target(draft)).classed("goes")
+    text = " ".join("".join(goes.itertext()).split())
+
+    assert "To anna@example.net allowed" in text
+    assert "Cc eve@example.org on no list" in text
+    assert "Bcc Editor@Press.example denied" in text
