@@ -159,8 +159,10 @@ def _read(text: str) -> Any:
         raise Invalid([Fault("", _("This is no JSON that can be read here."))]) from error
     try:
         json.dumps(said, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise Invalid([Fault("", _("A text holds half of a character, which cannot be kept."))]) from error
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise Invalid(
+            [Fault("", _("It is nested too deep, or a text holds half of a character."))]
+        ) from error
     return said
 
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import hashlib
 import uuid
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -60,6 +62,10 @@ class Versioned(models.Model):
 
     class Meta:
         abstract = True
+
+    def in_record(self) -> dict[str, Any]:
+        """Fields as a recorded change shows them, where that is not their value: what must stay secret."""
+        return {}
 
 
 class Window(models.TextChoices):
@@ -294,6 +300,13 @@ class Channel(Versioned):
 
     def __str__(self) -> str:
         return f"{self.kind} of mailbox {self.mailbox_id}"
+
+    def in_record(self) -> dict[str, Any]:
+        # The path of a webhook is often all that protects it.
+        if self.kind != ChannelKind.WEBHOOK:
+            return {}
+        digest = hashlib.sha256(self.target.encode()).hexdigest()[:12]
+        return {"target": f"{urlsplit(self.target).hostname} {digest}"}
 
 
 class RecipientKind(models.TextChoices):

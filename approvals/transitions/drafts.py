@@ -36,7 +36,7 @@ from approvals.transitions import sends
 from approvals.transitions.moves import lock_draft, move_draft, void
 from audit.clock import database_now
 from audit.record import SYSTEM, Actor, record
-from policies import switch
+from policies import modes, switch
 
 NOTE_LIMIT = 4000
 _AGENT = Actor(kind="agent", id="", name="agent")
@@ -240,6 +240,8 @@ def revise(
             _void_live(draft, VoidReason.ANSWERED, now=now)
         revision = _write_revision(draft, content, author=None, now=now)
         fields: dict[str, Any] = {
+            # A new wording is an act of the agent under the mode of now; what it may not do now it cannot do so.
+            "mode": modes.strictest(draft.mode, draft.mailbox.mode),
             "upstream_sha256": content.upstream_sha256,
             "is_complete": not incomplete_reason,
             "incomplete_reason": incomplete_reason,

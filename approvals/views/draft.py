@@ -429,7 +429,11 @@ def _held_because(draft: Draft, revision: Revision) -> str:
     asked = Judgement.objects.filter(revision=revision, stage=Stage.WITHOUT_PERSON).order_by("-pk").first()
     if asked is None:
         return _("It could not be read again when it arrived.")
-    return asked.sentence if asked.result != PASSED else ""
+    return (
+        asked.sentence
+        if asked.result != PASSED
+        else _("Deciding took too long after it had been read again.")
+    )
 
 
 def _as_of(draft: Draft, verdict: Verdict) -> Verdict:

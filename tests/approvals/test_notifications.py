@@ -152,6 +152,8 @@ def test_the_secret_of_a_webhook_is_nowhere_in_the_database(mailbox: Mailbox) ->
         [list(Change.objects.values()), list(Entry.objects.values()), vars(channel)], default=str
     )
     assert secret not in stored
+    assert "hooks.example.com" in stored
+    assert "hooks.example.com/x" not in json.dumps(list(Entry.objects.values()), default=str)
     assert channel.salt not in json.dumps(
         [list(Change.objects.values()), list(Entry.objects.values())], default=str
     )

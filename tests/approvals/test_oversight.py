@@ -11,8 +11,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
+from agentmail.client import configured_client
 from agentmail.models import Mailbox
-from approvals import decisions, dispatch, estimates, mailboxes, oversight
+from approvals import decisions, dispatch, estimates, intake, mailboxes, oversight
 from approvals.models import Draft, ModeChange, Role
 from approvals.transitions.drafts import GateRefused
 from audit.models import Entry
@@ -291,3 +292,19 @@ def test_the_estimate_is_the_median_time_to_a_decision_and_says_when_it_is_not_k
     found = estimates.review_time(mailbox)
     assert found.seconds is not None
     assert 180 <= found.seconds < 240
+
+
+@pytest.mark.row("004-13", "004-25")
+def test_a_new_wording_is_an_act_of_the_agent_under_the_mode_of_now(
+    pending: Draft, mailbox: Mailbox, alice: User
+) -> None:
+    to_mode(mailbox, "read_only")
+    client = configured_client()
+    client.update_draft(pending.grant_id, pending.provider_draft_id, {"body": "<p>On Friday.</p>"})
+
+    intake.observe(mailbox, client.get_draft(pending.grant_id, pending.provider_draft_id), client)
+
+    pending.refresh_from_db()
+    assert (pending.state, pending.mode) == ("pending", "read_only")
+    with pytest.raises(GateRefused, match="oversight_mode is read_only"):
+        approve(pending, alice)
