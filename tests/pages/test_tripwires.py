@@ -50,7 +50,7 @@ def accepted(box, person, count, **outcomes):
 
 
 def bounced(box, person, count):
-    return accepted(box, person, count, **{"priya.nair": ("hard_bounce", "5.1.1")})
+    return accepted(box, person, count, priya_nair=[("hard_bounce", "5.1.1")])
 
 
 def is_open(box):
@@ -106,7 +106,7 @@ def test_bounces_of_mail_before_the_window_do_not_count(box, mara):
 def test_complaints_stop_the_mailbox(box, mara):
     limit(complaint_sample=20, complaints_per_thousand=50)
     accepted(box, mara, 18)
-    accepted(box, mara, 2, **{"priya.nair": ("complaint", "")})
+    accepted(box, mara, 2, priya_nair=[("complaint", "")])
 
     assert tripwires.check_all() == 1
     assert "2 of 20 mails of the last 168 h were complained about" in switch.read([box.scope]).sentence
