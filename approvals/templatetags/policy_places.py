@@ -74,6 +74,12 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         _("When the desk stops a mailbox by itself."),
         (Right.READ_POLICIES,),
     ),
+    (
+        "approvals:switch_proof",
+        _("Proof of the switch"),
+        _("Each stop, how long it took and what was under way."),
+        (Right.AUDIT, Right.RESUME),
+    ),
 )
 
 
