@@ -24,17 +24,18 @@ def parse_address(text: str) -> str:
     """
     if not text:
         raise AddressError(_("The address is empty."))
-    for character in text:
-        if unicodedata.category(character)[0] in "CZ":
-            raise AddressError(
-                _("The address contains a space or an invisible character (U+%(code)s).")
-                % {"code": f"{ord(character):04X}"}
-            )
+    _check_visible(text)
     if text.count("@") != 1:
         raise AddressError(_("An address has exactly one @."))
     local_part, domain = text.split("@")
     _check_local_part(local_part)
     return f"{local_part}@{_domain(domain)}"
+
+
+def parse_domain(text: str) -> str:
+    """Return a domain as lower-case A-labels, by the rules of `parse_address`. Raises `AddressError`."""
+    _check_visible(text)
+    return _domain(text)
 
 
 def is_well_formed(text: str) -> bool:
@@ -55,6 +56,15 @@ def ascii_form(text: str) -> str:
         return text
 
 
+def _check_visible(text: str) -> None:
+    for character in text:
+        if unicodedata.category(character)[0] in "CZ":
+            raise AddressError(
+                _("The address contains a space or an invisible character (U+%(code)s).")
+                % {"code": f"{ord(character):04X}"}
+            )
+
+
 def _check_local_part(local_part: str) -> None:
     if not local_part:
         raise AddressError(_("There is nothing before the @."))
@@ -72,7 +82,7 @@ def _check_local_part(local_part: str) -> None:
 
 def _domain(domain: str) -> str:
     if not domain:
-        raise AddressError(_("There is nothing after the @."))
+        raise AddressError(_("There is no domain."))
     if domain.startswith("["):
         raise AddressError(_("Numeric hosts in brackets are not accepted."))
     if domain.endswith("."):

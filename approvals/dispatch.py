@@ -125,6 +125,7 @@ def _dispatch_locked(send: Send, lock: locks.HeldLock) -> Result:
         logger.exception("the payload of send %s cannot be built", send.pk)
         sends.defer(send.pk, _("The frozen attachments of this draft are missing or damaged."), seconds=300)
         return Result.DEFERRED
+    transport = sends.transport_of(send)
     look: Look | None = None
     trouble = ""
     if switch.read([switch.GLOBAL, send.mailbox.scope]).is_open:
@@ -132,7 +133,7 @@ def _dispatch_locked(send: Send, lock: locks.HeldLock) -> Result:
             client = configured_client()
             if _found_by_token(send, client):  # a mail that a restored database has forgotten
                 return Result.FOUND
-            if send.mailbox.transport == Transport.PROVIDER_DRAFT:
+            if transport == Transport.PROVIDER_DRAFT:
                 _prepare_upstream(send, revision_content, client)
             look = freshness.look(  # C4
                 send.draft, client, verify_attachments=True, read_timeout=LOOK_READ_SECONDS
@@ -153,7 +154,7 @@ def _dispatch_locked(send: Send, lock: locks.HeldLock) -> Result:
     claimed = sends.claim(  # C5
         send.pk,
         decision_id=send.decision_id,
-        transport=send.mailbox.transport,
+        transport=transport,
         look=look,
         trouble=trouble,
         worker=worker_name(),

@@ -27,7 +27,7 @@ from agentmail.exceptions import (
 )
 from agentmail.models import Mailbox, Message, Thread
 from agentmail.types import Address, DraftSnapshot, MessageSnapshot
-from approvals import arrival, copies, freshness
+from approvals import arrival, copies, freshness, inbound_rules
 from approvals.content import MESSAGE_BYTES, content_of_draft
 from approvals.models import AttachmentBlob, Draft, FollowUp, Origin, Revision
 from approvals.states import OPEN_DRAFT_STATES, DraftState
@@ -129,6 +129,7 @@ def poll(mailbox: Mailbox, client: NylasClient) -> Polled:
         result.messages += 1
         with _tolerated(result):
             copies.note(message, client, source="poll")
+    inbound_rules.judge_new(mailbox)
     for thread_id in dict.fromkeys([*_moved_threads(mailbox), *_some_threads(mailbox)]):
         with _tolerated(result):
             result.stale += check_thread(mailbox, thread_id, client)
@@ -261,6 +262,7 @@ def fetch_messages(mailbox: Mailbox, message_ids: Sequence[str], client: NylasCl
                 mirror.store_message(mailbox, client.get_message(mailbox.grant_id, message_id))
             except NotFound:
                 logger.info("message %s of mailbox %s is gone again", message_id, mailbox.pk)
+    inbound_rules.judge_new(mailbox)
 
 
 def _is_known(mailbox: Mailbox, snapshot: DraftSnapshot) -> bool:
@@ -331,6 +333,7 @@ def _thread_messages(mailbox: Mailbox, snapshot: DraftSnapshot, client: NylasCli
     for message in messages:
         if message.id not in complete:
             mirror.store_message(mailbox, message)
+    inbound_rules.judge_new(mailbox)
     return messages
 
 

@@ -29,7 +29,13 @@ from approvals.models import (
 )
 from approvals.outcomes import picture
 from approvals.people import Person, Right
-from approvals.queries import BoundedCount, visible_drafts, visible_mailboxes, visible_sends
+from approvals.queries import (
+    BoundedCount,
+    own_follow_ups,
+    visible_drafts,
+    visible_mailboxes,
+    visible_sends,
+)
 from approvals.returns import Meaning, meaning_of
 from approvals.states import AttemptState, DraftState, SendState
 from policies import locks
@@ -231,7 +237,7 @@ def follow_up_page(person: Person, chosen: FollowUpFilter) -> FollowUpPage:
     open_ones = visible_follow_ups(person).filter(state=FollowUpState.OPEN)
     found = open_ones
     if chosen.whose == "mine":
-        found = open_ones.filter(assigned_to_id=person.pk)
+        found = open_ones.filter(pk__in=own_follow_ups(person).values("pk"))
     elif chosen.whose == "closed":
         found = visible_follow_ups(person).filter(state=FollowUpState.CLOSED)
     if chosen.after is not None:

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from agentmail.models import Mailbox, OversightMode, ProviderEvent, RuleEvaluation
+from agentmail.models import Mailbox, Message, OversightMode, ProviderEvent, RuleEvaluation
 from approvals.states import (
     IN_FLIGHT_SEND_STATES,
     LIVE_ATTEMPT_STATES,
@@ -208,12 +208,17 @@ class VoidReason(models.TextChoices):
 
 
 class Decision(models.Model):
-    """What a person decided about one revision, seen with one state of the thread."""
+    """What was decided about one revision, seen with one state of the thread.
+
+    Without a person it is an approval by the oversight mode, which `person_name` then names.
+    """
 
     draft = models.ForeignKey(Draft, on_delete=models.PROTECT, related_name="decisions")
     kind = models.CharField(max_length=16, choices=DecisionKind)
     revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="+")
-    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="decisions")
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="decisions"
+    )
     person_name = models.CharField(max_length=256)
     made_at = models.DateTimeField()
     content_sha256 = models.CharField(max_length=64)
@@ -235,6 +240,9 @@ class Decision(models.Model):
                 condition=Q(voided_at__isnull=True, void_reason="")
                 | (Q(voided_at__isnull=False) & ~Q(void_reason="")),
                 name="voided_decision_has_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(person__isnull=False) | Q(kind="approve"), name="only_an_approval_lacks_a_person"
             ),
         ]
         indexes = [models.Index(fields=["draft", "-made_at"], name="decision_by_draft")]
@@ -371,8 +379,23 @@ class Attempt(models.Model):
         return f"{self.send_id} attempt {self.number}"
 
 
+class DomainContact(models.Model):
+    """A domain to which a mailbox has sent, written with the first acceptance; `domain` in A-labels, lower case."""
+
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="+")
+    domain = models.CharField(max_length=253)
+    first_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["mailbox", "domain"], name="domain_contact_once")]
+
+    def __str__(self) -> str:
+        return f"{self.mailbox_id} {self.domain}"
+
+
 class Stage(models.TextChoices):
     ARRIVAL = "arrival", _("Arrival")
+    WITHOUT_PERSON = "without_person", _("For leaving without a person")
     APPROVAL = "approval", _("Approval")
     CLAIM = "claim", _("Just before sending")
 
@@ -419,6 +442,28 @@ class JudgementRule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rule}:{self.version}"
+
+
+class InboundJudgement(models.Model):
+    """What our rules said about a message that arrived, once per message; that none matched is a row, too.
+
+    `rules` are "rule:id:version" in the order asked; `category` is empty when no rule gave one.
+    """
+
+    message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="inbound_judgement")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="inbound_judgements")
+    at = models.DateTimeField()
+    policy_version = models.BigIntegerField()
+    rules = models.JSONField(default=list)
+    evaluation_input = models.JSONField(default=dict)
+    applied_actions = models.JSONField(default=dict)
+    category = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["mailbox", "-at", "-id"], name="inbound_judgement_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.message_id} {self.category}"
 
 
 class Lookup(models.Model):
@@ -476,7 +521,10 @@ class FollowUpState(models.TextChoices):
 
 
 class FollowUp(models.Model):
-    """Work that came back from a send, for the person who approved it until it is passed on."""
+    """Work that came back from a send, for the person who approved it until it is passed on.
+
+    Assigned to nobody, it is for everybody who may follow up on its mailbox.
+    """
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     send = models.ForeignKey(Send, on_delete=models.PROTECT, related_name="follow_ups")
@@ -484,7 +532,7 @@ class FollowUp(models.Model):
     kind = models.CharField(max_length=24)
     state = models.CharField(max_length=8, choices=FollowUpState, default=FollowUpState.OPEN)
     assigned_to = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="follow_ups"
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="follow_ups"
     )
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
@@ -522,6 +570,85 @@ class FollowUpNote(models.Model):
 
     def __str__(self) -> str:
         return f"{self.follow_up_id} note {self.pk}"
+
+
+class ModeChange(models.Model):
+    """One change of a mailbox's oversight mode, with what was known then. Without a person the desk made it."""
+
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="mode_changes")
+    before = models.CharField(max_length=16, choices=OversightMode)
+    after = models.CharField(max_length=16, choices=OversightMode)
+    at = models.DateTimeField()
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    person_name = models.CharField(max_length=256)
+    reason = models.TextField(blank=True)
+    # See `approvals.evidence.Evidence`.
+    evidence: models.JSONField[dict[str, Any]] = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [models.Index(fields=["mailbox", "-id"], name="mode_change_by_mailbox")]
+
+    def __str__(self) -> str:
+        return f"{self.mailbox_id} {self.before} to {self.after}"
+
+
+class Notification(models.Model):
+    """One thing a mailbox's channel is to be told, kept until it was delivered or given up."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="notifications")
+    send = models.ForeignKey(Send, on_delete=models.PROTECT, null=True, related_name="notifications")
+    type = models.CharField(max_length=32)
+    payload: models.JSONField[dict[str, Any]] = models.JSONField(default=dict)
+    made_at = models.DateTimeField()
+    tries = models.PositiveSmallIntegerField(default=0)
+    next_try_at = models.DateTimeField(null=True)
+    delivered_at = models.DateTimeField(null=True)
+    given_up_at = models.DateTimeField(null=True)
+    trouble = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["send", "type"], name="notification_once_per_send")]
+        indexes = [
+            models.Index(
+                fields=["next_try_at", "id"],
+                name="notification_due",
+                condition=Q(next_try_at__isnull=False),
+            ),
+            models.Index(fields=["mailbox", "-id"], name="notification_by_mailbox"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.public_id}"
+
+
+class InboundRelease(models.Model):
+    """An incoming message that the agent may read only once a person released it."""
+
+    message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="release")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="inbound_releases")
+    held_at = models.DateTimeField()
+    released_at = models.DateTimeField(null=True)
+    released_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(released_at__isnull=True, released_by__isnull=True)
+                | Q(released_at__isnull=False, released_by__isnull=False),
+                name="released_message_has_person",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["mailbox", "id"], name="inbound_held", condition=Q(released_at__isnull=True))
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.message_id} {'released' if self.released_at else 'held'}"
 
 
 class Heartbeat(models.Model):

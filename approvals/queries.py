@@ -60,6 +60,15 @@ class BarFacts:
     sequence: int
 
 
+def own_follow_ups(person: Person) -> QuerySet[FollowUp]:
+    """The follow-ups of a person: assigned to them, or to nobody on a mailbox where they may follow up."""
+    own = Q(assigned_to_id=person.pk)
+    unassigned = Q(assigned_to__isnull=True)
+    if not may_everywhere(person, Right.FOLLOW_UP):
+        unassigned &= Q(mailbox_id__in=mailbox_ids_with(person, Right.FOLLOW_UP))
+    return FollowUp.objects.filter(own | unassigned)
+
+
 def bar_facts(person: Person) -> BarFacts:
     newest = Entry.objects.order_by("-sequence").values("sequence")[:1]
     drafts = visible_drafts(person)
@@ -70,7 +79,7 @@ def bar_facts(person: Person) -> BarFacts:
             BoundedCount(drafts.filter(state=DraftState.PENDING)),
             BoundedCount(_few(person, DraftState.STALE)),
             BoundedCount(_few(person, DraftState.CHANGES_REQUESTED)),
-            BoundedCount(FollowUp.objects.filter(state=FollowUpState.OPEN, assigned_to_id=person.pk)),
+            BoundedCount(own_follow_ups(person).filter(state=FollowUpState.OPEN)),
             BoundedCount(visible_sends(person).filter(state=SendState.UNKNOWN)),
             BoundedCount(_held_for(person, timezone.now())),
             Coalesce(Subquery(newest), 0),

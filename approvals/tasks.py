@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import close_old_connections, connections
 
 from agentmail.models import Mailbox
-from approvals import dispatch, outcomes, provider_drift, release, sweeps, wake
+from approvals import dispatch, notifications, outcomes, provider_drift, release, sweeps, wake
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,13 @@ def sweep() -> None:
         dispatch_send.apply_async((send_id,), expires=settings.SWEEP_SECONDS * 2, retry=False)
     for event_id in sweeps.waiting_events():
         process_event.apply_async((event_id,), expires=settings.SWEEP_SECONDS * 2, retry=False)
+    for notification_id in notifications.due():
+        deliver_notification.apply_async((notification_id,), expires=settings.SWEEP_SECONDS * 2, retry=False)
+
+
+@shared_task
+def deliver_notification(notification_id: int) -> None:
+    notifications.deliver(notification_id)
 
 
 @shared_task

@@ -130,6 +130,11 @@ _ALL = (
     ),
     # Policies
     Action("policies.row.created", _("Policy added"), _("%(actor)s added to the policies.")),
+    Action(
+        "policies.rows.created",
+        _("Policies added together"),
+        _("%(actor)s added several rows to the policies at once."),
+    ),
     Action("policies.row.changed", _("Policy changed"), _("%(actor)s changed the policies.")),
     Action("policies.row.removed", _("Policy removed"), _("%(actor)s removed something from the policies.")),
     # The provider's policies, rules, lists and workspaces
@@ -142,6 +147,21 @@ _ALL = (
         "approvals.provider.answered",
         _("Provider answered"),
         _("The provider answered the change: %(outcome)s."),
+    ),
+    # Oversight modes
+    Action(
+        "approvals.mode.changed",
+        _("Oversight mode changed"),
+        _("%(actor)s changed the oversight mode of the mailbox: %(outcome)s."),
+    ),
+    Action("approvals.inbound.held", _("Message held"), _("A message waits to be released to the agent.")),
+    Action(
+        "approvals.inbound.released", _("Message released"), _("%(actor)s released the message to the agent.")
+    ),
+    Action(
+        "approvals.notification.given_up",
+        _("Notification given up"),
+        _("The mailbox's channel could not be told."),
     ),
     # Mailboxes and events
     Action("agentmail.mailbox.connected", _("Mailbox connected"), _("%(actor)s connected the mailbox.")),

@@ -6,7 +6,8 @@ An editor names the version of the row that was on the screen. When somebody els
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 from django.db import models, transaction
@@ -17,6 +18,8 @@ from audit.record import Actor, record
 from policies.models import Change, Versioned
 
 Row = TypeVar("Row", bound=Versioned)
+
+ROWS_PER_ENTRY = 1000
 
 
 class Conflict(Exception):
@@ -45,6 +48,21 @@ def create(kind: type[Row], /, *, actor: Actor, reason: str = "", **fields: Any)
         return row
 
 
+def create_many(
+    kind: type[Row], rows: Sequence[Mapping[str, Any]], *, actor: Actor, reason: str = ""
+) -> list[Row]:
+    """Add rows, all or none: a change each, an audit entry for every thousand. Raises `django.db.IntegrityError`."""
+    made: list[Row] = []
+    with transaction.atomic():
+        for start in range(0, len(rows), ROWS_PER_ENTRY):
+            some = [kind(**fields) for fields in rows[start : start + ROWS_PER_ENTRY]]
+            made += kind._default_manager.bulk_create(some)
+        at = database_now()
+        for start in range(0, len(made), ROWS_PER_ENTRY):
+            _record_many(made[start : start + ROWS_PER_ENTRY], actor, reason, at)
+    return made
+
+
 def change(
     kind: type[Row], pk: int, /, *, version: int, actor: Actor, reason: str = "", **fields: Any
 ) -> Row:
@@ -70,7 +88,7 @@ def change(
         return row
 
 
-def remove(kind: type[Row], pk: int, *, version: int, actor: Actor, reason: str = "") -> None:
+def remove(kind: type[Row], pk: int, /, *, version: int, actor: Actor, reason: str = "") -> None:
     """Remove a row whose `version` the editor saw; the change keeps what it said. Raises `Conflict`."""
     with transaction.atomic():
         row = _locked(kind, pk)
@@ -79,6 +97,32 @@ def remove(kind: type[Row], pk: int, *, version: int, actor: Actor, reason: str 
         before = _plain(row)
         _record("policies.row.removed", row, actor, reason, before=before, after={})
         row.delete()
+
+
+def change_parts(
+    kind: type[Row],
+    pk: int,
+    *,
+    actor: Actor,
+    reason: str = "",
+    write: Callable[[Row], tuple[Mapping[str, Any], Mapping[str, Any]]],
+) -> Row:
+    """Change what belongs to a row without being a field of it, such as the values of a list: one version more.
+
+    `write` is called with the locked row and gives what was there before and what is there now; nothing is recorded
+    when both are empty. No version is asked for: adding and taking values cannot overwrite anybody's work. Raises
+    `Conflict` when the row is gone.
+    """
+    with transaction.atomic():
+        row = _locked(kind, pk)
+        if row is None:
+            raise Conflict(None, {})
+        before, after = write(row)
+        if before or after:
+            row.version += 1
+            row.save(update_fields=["version"])
+            _record("policies.row.changed", row, actor, reason, before=dict(before), after=dict(after))
+        return row
 
 
 def _locked(kind: type[Row], pk: int) -> Row | None:
@@ -125,6 +169,41 @@ def _record(
             "version": number,
             "before": {name: before[name] for name in names if name in before},
             "after": {name: after[name] for name in names if name in after},
+        },
+    )
+
+
+def _record_many(rows: Sequence[Versioned], actor: Actor, reason: str, at: datetime) -> None:
+    kind = type(rows[0])._meta.model_name or ""
+    after = [_plain(row) for row in rows]
+    numbers = [
+        one.pk
+        for one in Change.objects.bulk_create(
+            Change(
+                at=at,
+                kind=kind,
+                object_id=row.pk,
+                actor_kind=actor.kind,
+                actor_id=actor.id,
+                actor_name=actor.name,
+                reason=reason,
+                before={},
+                after=fields,
+            )
+            for row, fields in zip(rows, after, strict=True)
+        )
+    ]
+    mailbox_ids = {_mailbox_id(row) for row in rows}
+    record(
+        "policies.rows.created",
+        actor=actor,
+        reason=reason,
+        mailbox_id=mailbox_ids.pop() if len(mailbox_ids) == 1 else None,
+        data={
+            "kind": kind,
+            "count": len(rows),
+            "version": max(numbers),
+            "rows": [{"id": row.pk, **fields} for row, fields in zip(rows, after, strict=True)],
         },
     )
 

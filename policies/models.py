@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from django.db import models
@@ -104,12 +105,159 @@ class MailboxSettings(Versioned):
     live_since = models.DateTimeField(null=True)
     # Whether approvals given before a mailbox became read_only are refused, too.
     read_only_refuses_approved = models.BooleanField(default=False)
+    # Why an admin lets the mailbox be monitored though nobody is told of its sends; empty: it needs a channel.
+    unnotified_reason = models.TextField(blank=True)
+    # Whether a mailbox whose channel is dead goes back to gated_send by itself.
+    dead_channel_falls_back = models.BooleanField(default=True)
 
     class Meta:
         verbose_name_plural = "mailbox settings"
 
     def __str__(self) -> str:
         return f"mailbox {self.mailbox_id}"
+
+
+class ChannelKind(models.TextChoices):
+    EMAIL = "email", _("Email")
+    WEBHOOK = "webhook", _("Webhook")
+
+
+class Channel(Versioned):
+    """Where the people of a mailbox are told of each send. `target` is an address or a URL.
+
+    The secret of a webhook is not stored: it is made of the salt and the site's own key, see
+    `approvals.notifications`. Neither the salt nor the secret is part of a recorded change.
+    """
+
+    mailbox_id = models.BigIntegerField(unique=True)
+    kind = models.CharField(max_length=8, choices=ChannelKind)
+    target = models.CharField(max_length=500)
+    signature_header = models.CharField(max_length=64, default="X-Countersign-Signature")
+    secret_made_at = models.DateTimeField(null=True)
+    salt = models.CharField(max_length=64, blank=True, editable=False)
+    # Tries in a row that failed, counted by the deliveries themselves; set to 0 by each that succeeds.
+    failures = models.PositiveIntegerField(default=0, editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.kind} of mailbox {self.mailbox_id}"
+
+
+class RecipientKind(models.TextChoices):
+    ALLOW = "allow", _("Allow")
+    DENY = "deny", _("Deny")
+
+
+class RecipientEntry(Versioned):
+    """One line of the lists of recipients: `pattern` is an address, a domain or `*.domain` (`policies.recipients`)."""
+
+    kind = models.CharField(max_length=8, choices=RecipientKind)
+    scope = models.CharField(max_length=64)
+    pattern = models.CharField(max_length=320)
+    note = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [
+            # The pattern comes first: it is what the gate looks for.
+            models.UniqueConstraint(fields=["pattern", "scope", "kind"], name="recipient_entry_once")
+        ]
+        indexes = [
+            models.Index(fields=["pattern", "id"], name="recipient_by_pattern"),
+            models.Index(fields=["scope", "pattern", "id"], name="recipient_by_scope"),
+        ]
+        verbose_name_plural = "recipient entries"
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pattern} {self.scope}"
+
+
+class Trigger(models.TextChoices):
+    OUTBOUND = "outbound", _("Mail that would leave")
+    INBOUND = "inbound", _("Mail that arrived")
+
+
+class MatchOperator(models.TextChoices):
+    ALL = "all", _("All conditions hold")
+    ANY = "any", _("Any condition holds")
+
+
+class EnforcedAt(models.TextChoices):
+    HERE = "here", _("Here")
+    PROVIDER = "provider", _("At the provider")
+    BOTH = "both", _("Here and at the provider")
+
+
+class Rule(Versioned):
+    """Conditions about one mail, and what follows when they hold; see `policies.rules` for the vocabulary.
+
+    Conditions are {"field", "operator", "value"}, actions {"type", "value"?}, both checked by `policies.rules`.
+    Rules with a lower `priority` are asked first, ties by id.
+    """
+
+    name = models.CharField(max_length=256)
+    description = models.TextField(blank=True)
+    scope = models.CharField(max_length=64, default="global")
+    trigger = models.CharField(max_length=8, choices=Trigger, default=Trigger.OUTBOUND)
+    priority = models.PositiveSmallIntegerField(default=10)
+    is_enabled = models.BooleanField(default=True)
+    enforced_at = models.CharField(max_length=8, choices=EnforcedAt, default=EnforcedAt.HERE)
+    match_operator = models.CharField(max_length=3, choices=MatchOperator, default=MatchOperator.ALL)
+    conditions: models.JSONField[list[dict[str, Any]]] = models.JSONField(default=list)
+    actions: models.JSONField[list[dict[str, Any]]] = models.JSONField(default=list)
+    # The name of a rule that this product ships; empty for a rule of an admin.
+    shipped_key = models.CharField(max_length=64, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["priority", "id"]
+        indexes = [models.Index(fields=["trigger", "is_enabled", "priority", "id"], name="rule_in_force")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(priority__lte=1000), name="rule_priority_0_to_1000"),
+            models.UniqueConstraint(
+                fields=["shipped_key"], condition=~models.Q(shipped_key=""), name="shipped_rule_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ListType(models.TextChoices):
+    DOMAIN = "domain", _("Domains")
+    TLD = "tld", _("Top-level domains")
+    ADDRESS = "address", _("Addresses")
+    HOST = "host", _("Hosts of links")
+    WORD = "word", _("Words")
+
+
+class ValueList(Versioned):
+    """Values that rules look up with `in_list`. Its type never changes; see `policies.lists`."""
+
+    # How conditions name it, here as at the provider.
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=256, unique=True)
+    type = models.CharField(max_length=8, choices=ListType)
+    description = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ValueListItem(models.Model):
+    """One value of a list, lower-cased and trimmed. Written by `policies.lists` only."""
+
+    value_list = models.ForeignKey(ValueList, on_delete=models.CASCADE, related_name="items")
+    value = models.CharField(max_length=500)
+
+    class Meta:
+        ordering = ["value"]
+        constraints = [
+            models.UniqueConstraint(fields=["value_list", "value"], name="list_value_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.value
 
 
 class ProviderKind(models.TextChoices):

@@ -15,7 +15,9 @@ from approvals.gates.content import content_gate
 from approvals.gates.decision import decision_gate
 from approvals.gates.fresh import fresh_gate
 from approvals.gates.grants import grant_gate, mailbox_gate
+from approvals.gates.mode import mode_gate
 from approvals.gates.recipients import recipients_gate
+from approvals.gates.rules import rules_gate
 from approvals.gates.sending import restore_gate, switch_gate
 from approvals.gates.thread import thread_gate
 from approvals.gates.verdicts import Consequence, Facts, Standing, Verdict
@@ -30,9 +32,11 @@ GATES: tuple[tuple[str, Gate], ...] = (
     ("restore", restore_gate),
     ("grant", grant_gate),
     ("mailbox", mailbox_gate),
+    ("mode", mode_gate),
     ("decision", decision_gate),
     ("recipients", recipients_gate),
     ("content", content_gate),
+    ("rules", rules_gate),
     ("thread", thread_gate),
     ("fresh", fresh_gate),
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from agentmail.models import Mailbox
 from approvals.content import Content, content_of_revision
@@ -35,7 +37,8 @@ class Verdict:
     """One gate's answer; `result` is a code of the contract when it refused, `sentence` is for people.
 
     An open verdict with `asks` is a question which the approval of a person answers who was shown it; `result` is
-    what it becomes when nobody does. `rules` names the policy rows that decided, as "kind:id:version".
+    what it becomes when nobody does. `rules` names the policy rows that decided, as "kind:id:version"; `evaluation` is
+    what the rules were given and said, kept with the verdict.
     """
 
     gate: str
@@ -45,14 +48,16 @@ class Verdict:
     consequence: Consequence | None = None
     asks: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
+    evaluation: Mapping[str, Any] | None = None
 
-    def to_json(self) -> dict[str, str]:
-        return {
+    def to_json(self) -> dict[str, Any]:
+        said: dict[str, Any] = {
             "gate": self.gate,
             "standing": self.standing.value,
             "result": self.result,
             "sentence": self.sentence,
         }
+        return said if self.evaluation is None else said | {"evaluation": dict(self.evaluation)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +90,9 @@ def facts_about(
     look: Look | None = None,
     trouble: str = "",
     is_claim: bool = False,
-    is_reviewed: bool = True,
+    is_reviewed: bool | None = None,
 ) -> Facts:
+    """Gather what the gates are asked about. Who decides follows the decision; without one, a person would."""
     return Facts(
         draft=draft,
         mailbox=draft.mailbox,
@@ -98,5 +104,7 @@ def facts_about(
         look=look,
         trouble=trouble,
         is_claim=is_claim,
-        is_reviewed=is_reviewed,
+        is_reviewed=decision is None or decision.person_id is not None
+        if is_reviewed is None
+        else is_reviewed,
     )

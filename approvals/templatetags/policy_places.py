@@ -21,6 +21,24 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         (Right.READ_POLICIES, Right.EDIT_LISTS),
     ),
     (
+        "approvals:recipients",
+        _("Recipients"),
+        _("Who may be written to, and who may not."),
+        (Right.READ_POLICIES, Right.EDIT_LISTS),
+    ),
+    (
+        "approvals:rules",
+        _("Rules"),
+        _("What blocks a mail, and what holds it for a person."),
+        (Right.READ_POLICIES,),
+    ),
+    (
+        "approvals:value_lists",
+        _("Lists"),
+        _("Values that rules look up."),
+        (Right.READ_POLICIES, Right.EDIT_LISTS),
+    ),
+    (
         "approvals:history",
         _("Evaluations"),
         _("What was judged, when, and which row decided."),

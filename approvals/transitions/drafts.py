@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
@@ -148,7 +149,8 @@ def arrive(
                 grant_id=mailbox.grant_id,
                 provider_draft_id=provider_draft_id,
                 state=DraftState.PENDING,
-                mode=mailbox.mode,
+                # Asked anew: whoever brings the draft may have read the mailbox before the mode changed.
+                mode=Mailbox.objects.values_list("mode", flat=True).get(pk=mailbox.pk),
                 origin=origin,
                 linked_from=older,
                 thread_id=thread_id,
@@ -193,6 +195,10 @@ def revise(
         if draft.upstream_sha256 == content.upstream_sha256 and not (
             was_incomplete and not incomplete_reason
         ):
+            return None
+        if not (was_incomplete or incomplete_reason) and _is_current_wording(draft, content):
+            # Put there by the desk itself, before it sends the draft.
+            Draft.objects.filter(pk=draft.pk).update(upstream_sha256=content.upstream_sha256)
             return None
         if draft.state == DraftState.APPROVED:
             send = _lock_own_send(draft)
@@ -282,7 +288,7 @@ def approve(draft_id: int, *, person: User, seen: Seen, look: Look, form_id: uui
             held = holding[0].result if holding else ""
         judgements.keep(facts, verdicts, Stage.APPROVAL)
         if refusal is None:
-            return _approved(facts, person, seen, form_id=form_id, held=held)
+            return _approved(facts, person, seen.asks, form_id=form_id, held=held)
     raise refusal
 
 
@@ -300,11 +306,52 @@ def _refusal(verdicts: Sequence[Verdict], seen: Seen) -> DecisionRefused | None:
     return None
 
 
+def approve_by_mode(draft_id: int, *, look: Look) -> Decision | None:
+    """Approve a pending draft because its oversight mode needs no person, and queue it; None when it must wait.
+
+    Every gate is asked, as for mail that no person decides, and all of them must pass now. The evaluation is written
+    either way: its refusal says what the draft waits for. There is no undo hold.
+    """
+    with transaction.atomic():
+        scopes = [
+            switch.GLOBAL,
+            switch.mailbox_scope(Draft.objects.values_list("mailbox_id", flat=True).get(pk=draft_id)),
+        ]
+        switch.read(scopes, lock=True)
+        draft = lock_draft(draft_id)
+        now = database_now()
+        if draft.state != DraftState.PENDING or live_decision(draft) is not None or draft.expires_at <= now:
+            return None
+        facts = gates.facts_about(draft, _current(draft), now=now, look=look, is_reviewed=False)
+        name = _mode_name(draft.mailbox)
+        verdicts = [_decided_by_mode(verdict, name) for verdict in gates.evaluate(facts)]
+        judgements.keep(facts, verdicts, Stage.WITHOUT_PERSON)
+        is_too_old = look.age_seconds() > settings.APPROVAL_FRESHNESS_SECONDS
+        if is_too_old or not gates.may_leave(verdicts):
+            return None
+        return _approved(facts, None, frozenset(), form_id=None, held="")
+
+
+def _mode_name(mailbox: Mailbox) -> str:
+    return f"Oversight mode {mailbox.mode}"
+
+
+def _decided_by_mode(verdict: Verdict, name: str) -> Verdict:
+    if verdict.gate != "decision" or verdict.standing is not Standing.OPEN:
+        return verdict
+    return Verdict("decision", Standing.PASSED, _("Decided by %(name)s.") % {"name": name})
+
+
 def _approved(
-    facts: gates.Facts, person: User, seen: Seen, *, form_id: uuid.UUID | None, held: str
+    facts: gates.Facts,
+    person: User | None,
+    asks: frozenset[str],
+    *,
+    form_id: uuid.UUID | None,
+    held: str,
 ) -> Decision:
     draft, revision, now = facts.draft, facts.revision, facts.now
-    undo_seconds = draft.mailbox.undo_seconds
+    undo_seconds = draft.mailbox.undo_seconds if person is not None else 0
     decision = _decide(
         draft,
         revision,
@@ -314,17 +361,17 @@ def _approved(
         reason="",
         form_id=form_id,
         valid_until=now + timedelta(seconds=undo_seconds, minutes=draft.mailbox.approval_minutes),
-        answers=sorted(seen.asks),
+        answers=sorted(asks),
     )
     move_draft(draft, DraftState.APPROVED, now=now)
-    actor = people.actor_for(person)
+    actor = _actor(draft, person)
     try:
         send = sends.queue(draft, decision, now=now, undo_seconds=undo_seconds, held=held, actor=actor)
     except sends.SendRefused as error:
         raise DecisionRefused(str(error)) from error
     data: dict[str, Any] = {"revision": revision.number, "undo_seconds": undo_seconds}
-    if seen.asks:
-        data["answered"] = sorted(seen.asks)
+    if asks:
+        data["answered"] = sorted(asks)
     _record("approvals.draft.approved", draft, revision, actor=actor, outcome=held, data=data)
     if not held:
         wake.sender_on_commit(send.pk, in_seconds=undo_seconds)
@@ -347,7 +394,7 @@ def request_changes(
 
 
 def undo(draft_id: int, *, person: User) -> Draft:
-    """Take an approval back while its undo hold runs; the draft waits again.
+    """Take an approval back while its undo hold runs, or while its mail is held; the draft waits again.
 
     The approver may, and whoever may stop sends of the mailbox as an operator does. Raises DecisionRefused
     when the hold is over or the mail is under way: there is no recalling then.
@@ -362,10 +409,8 @@ def undo(draft_id: int, *, person: User) -> Draft:
         right = people.Right.DECIDE if is_own else people.Right.RESUME
         if not people.is_still_allowed(person.pk, right, draft.mailbox_id):
             raise NotAllowed(_("Only the person who approved, or an operator, can undo this."))
-        untouched = (
-            send.state == SendState.QUEUED and not send.attempts.filter(decision=send.decision).exists()
-        )
-        if not untouched or (send.not_before <= now and not send.held):
+        # What is queued has left by none of its attempts, so a held one can be taken back at any time.
+        if send.state != SendState.QUEUED or (send.not_before <= now and not send.held):
             raise DecisionRefused(_("The undo time is over; this mail can no longer be held back here."))
         sends.stop(
             send,
@@ -529,6 +574,13 @@ def _pending_for(
     return draft, now
 
 
+def _is_current_wording(draft: Draft, upstream: Content) -> bool:
+    """Whether a waiting draft reads at the provider as its current revision, which may be a person's."""
+    if draft.state not in (DraftState.PENDING, DraftState.APPROVED) or draft.current_revision is None:
+        return False
+    return content_of_revision(draft.current_revision).upstream_sha256 == upstream.upstream_sha256
+
+
 def _check_right(person: User, draft: Draft) -> None:
     if not people.is_still_allowed(person.pk, people.Right.DECIDE, draft.mailbox_id):
         raise NotAllowed(_("You may not decide drafts of this mailbox."))
@@ -538,7 +590,7 @@ def _decide(
     draft: Draft,
     revision: Revision,
     kind: DecisionKind,
-    person: User,
+    person: User | None,
     *,
     now: datetime,
     reason: str,
@@ -553,7 +605,7 @@ def _decide(
         kind=kind,
         revision=revision,
         person=person,
-        person_name=people.name_of(person),
+        person_name=people.name_of(person) if person is not None else _mode_name(draft.mailbox),
         made_at=now,
         content_sha256=revision.content_sha256,
         thread_fingerprint=draft.thread_fingerprint,
@@ -562,6 +614,12 @@ def _decide(
         form_id=form_id,
         answers=list(answers),
     )
+
+
+def _actor(draft: Draft, person: User | None) -> Actor:
+    if person is not None:
+        return people.actor_for(person)
+    return Actor(kind="system", id=f"mode:{draft.mailbox.mode}", name=_mode_name(draft.mailbox))
 
 
 def _write_revision(draft: Draft, content: Content, *, author: User | None, now: datetime) -> Revision:

@@ -11,18 +11,19 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from agentmail.models import Transport
 from agentmail.types import ReplyClass, SendReply
-from approvals import gates, judgements, people
+from approvals import contacts, gates, judgements, people
 from approvals.content import content_of_revision, idempotency_key, send_token
 from approvals.freshness import Look, staleness
 from approvals.gates import Consequence, Verdict
 from approvals.models import Attempt, Decision, Draft, Send, Stage, StaleReason, VoidReason
 from approvals.states import DRAFT_MOVES, LIVE_ATTEMPT_STATES, AttemptState, DraftState, SendState
-from approvals.transitions import follow_ups
-from approvals.transitions.moves import lock_send, move_attempt, move_draft, move_send, void
+from approvals.transitions import follow_ups, notifications
+from approvals.transitions.moves import lock_draft, lock_send, move_attempt, move_draft, move_send, void
 from audit.clock import database_now
 from audit.record import SYSTEM, Actor, record
 from policies import switch
@@ -116,9 +117,9 @@ def claim(
         is_due = send.state == SendState.QUEUED and not send.held and send.next_attempt_at <= now
         if not (is_resend or is_due):
             return None
-        if send.decision_id != decision_id or send.mailbox.transport != transport:
+        if send.decision_id != decision_id or transport_of(send) != transport:
             return None
-        if _waits_for_its_wording(send, look):
+        if _waits_for_its_wording(send, transport, look):
             return None
         revision = send.decision.revision
         facts = gates.facts_about(
@@ -145,7 +146,7 @@ def claim(
             number=send.attempts.count() + 1,
             state=AttemptState.DISPATCHED,
             decision=send.decision,
-            transport=send.mailbox.transport,
+            transport=transport,
             idempotency_key=idempotency_key(send.token, send.key_epoch),
             payload_sha256=facts.content.sha256,
             worker=worker[:100],
@@ -165,9 +166,22 @@ def claim(
     return Claim(attempt, send)
 
 
-def _waits_for_its_wording(send: Send, look: Look | None) -> bool:
+def transport_of(send: Send) -> str:
+    """The transport that the next attempt of a send goes by.
+
+    A resend goes by that of the attempt before it, whatever the mailbox uses by now: only there does the provider
+    know what it has done already, by the key or because the draft is gone.
+    """
+    if send.state == SendState.UNKNOWN:
+        before = send.attempts.order_by("-number").values_list("transport", flat=True).first()
+        if before is not None:
+            return before
+    return send.mailbox.transport
+
+
+def _waits_for_its_wording(send: Send, transport: str, look: Look | None) -> bool:
     """Whether the draft that would be sent itself says what the agent wrote, and not yet what was approved."""
-    if send.mailbox.transport != Transport.PROVIDER_DRAFT or look is None or look.draft is None:
+    if transport != Transport.PROVIDER_DRAFT or look is None or look.draft is None:
         return False
     approved = content_of_revision(send.decision.revision)
     return look.upstream_sha256 == send.draft.upstream_sha256 != approved.upstream_sha256
@@ -363,6 +377,26 @@ def run_out(send_id: int) -> bool:
         return True
 
 
+def return_undecided(send_id: int) -> bool:
+    """Void the approval of a queued send that no person decided, so that a person must; whether it did."""
+    with transaction.atomic():
+        send = lock_send(send_id)
+        if send.state != SendState.QUEUED or send.decision.person_id is not None:
+            return False
+        sentence = _("The mode %(mode)s lets nothing leave that no person decided.") % {
+            "mode": send.mailbox.mode
+        }
+        stop(
+            send,
+            sentence,
+            VoidReason.BLOCKED,
+            now=database_now(),
+            draft_state=DraftState.PENDING,
+            outcome="blocked_mode",
+        )
+        return True
+
+
 def resume(send_id: int, *, person: User) -> bool:
     """Let a held send ask its gates again; whether it does. Needs the right to resume on its mailbox.
 
@@ -408,8 +442,10 @@ def close(send_id: int, *, person: User, as_sent: bool, reason: str) -> Send:
         for attempt in send.attempts.filter(state=AttemptState.UNKNOWN):
             move_attempt(attempt, AttemptState.CLOSED, now=now)
         to = SendState.CLOSED_SENT if as_sent else SendState.CLOSED_NOT_SENT
+        outdated = _lock_others_of_thread(send) if as_sent else []
         move_send(send, to, now=now, next_lookup_at=None, resend_at=None, resend_by=None)
         _record(f"approvals.send.{to.value}", send, actor=people.actor_for(person), reason=reason)
+        _outdate(outdated, send.provider_message_id, now=now)
         return send
 
 
@@ -538,6 +574,7 @@ def _accept(
     action: str = "approvals.send.accepted",
     actor: Actor = SYSTEM,
 ) -> None:
+    outdated = _lock_others_of_thread(send)
     if attempt is not None:
         move_attempt(attempt, AttemptState.ACCEPTED, now=now)
     move_send(
@@ -557,6 +594,8 @@ def _accept(
         resend_by=None,
         next_outcome_poll_at=now + timedelta(seconds=OUTCOME_POLL_SECONDS),
     )
+    notifications.note_send(send, now=now)
+    contacts.note(send.mailbox_id, send.decision.revision.recipients(), at=now)
     _record(
         action,
         send,
@@ -566,6 +605,60 @@ def _accept(
         idempotency_key=attempt.idempotency_key if attempt else "",
         data=dict(evidence) | ({"attempt": attempt.number} if attempt else {}),
     )
+    _outdate(outdated, provider_message_id, now=now)
+
+
+def _lock_others_of_thread(send: Send) -> list[tuple[Draft, Send | None]]:
+    """The other drafts of a thread that wait for a person or to be sent, with their sends, locked in order."""
+    if not send.thread_id:
+        return []
+    waiting = Draft.objects.filter(grant_id=send.grant_id, thread_id=send.thread_id).filter(
+        Q(state=DraftState.PENDING) | Q(state=DraftState.APPROVED, send__state=SendState.QUEUED)
+    )
+    ids = list(waiting.exclude(pk=send.draft_id).order_by("pk").values_list("pk", flat=True))
+    locked = [lock_draft(draft_id) for draft_id in ids]
+    rows = Send.objects.select_for_update(of=("self",)).select_related("decision__revision")
+    sends = {row.draft_id: row for row in rows.filter(draft_id__in=ids).order_by("pk")}
+    return [(draft, sends.get(draft.pk)) for draft in locked]
+
+
+def _outdate(others: Sequence[tuple[Draft, Send | None]], message_id: str, *, now: datetime) -> None:
+    """Make the drafts of a thread stale that was answered just now (send-safety I19).
+
+    The provider may show the copy of the answer much later, so this does not wait until the thread shows it.
+    """
+    new_messages = [message_id] if message_id else []
+    fields: dict[str, Any] = {"stale_reason": StaleReason.ANSWERED, "stale_message_ids": new_messages}
+    for draft, send in others:
+        if draft.state == DraftState.PENDING:
+            move_draft(draft, DraftState.STALE, now=now, **fields)
+        elif draft.state == DraftState.APPROVED and send is not None and send.state == SendState.QUEUED:
+            send.draft, send.mailbox = draft, draft.mailbox
+            stop(
+                send,
+                str(gates.STALE_SENTENCES[StaleReason.ANSWERED]),
+                VoidReason.STALE,
+                now=now,
+                draft_state=DraftState.STALE,
+                outcome="blocked_stale",
+                **fields,
+            )
+        else:
+            continue
+        revision = draft.current_revision
+        record(
+            "approvals.draft.stale",
+            actor=SYSTEM,
+            mailbox_id=draft.mailbox_id,
+            draft_id=draft.pk,
+            content_sha256=revision.content_sha256 if revision is not None else "",
+            inbound_message_id=draft.parent_message_id,
+            thread_id=draft.thread_id,
+            recipients=revision.recipients() if revision is not None else (),
+            outcome="blocked_stale",
+            reason=StaleReason.ANSWERED.value,
+            data={"new_messages": new_messages},
+        )
 
 
 def _make_unknown(send: Send, attempt: Attempt, reply: SendReply, *, now: datetime) -> None:
@@ -575,7 +668,7 @@ def _make_unknown(send: Send, attempt: Attempt, reply: SendReply, *, now: dateti
     if reply.message is not None and reply.message.id:
         fields["provider_message_id"] = reply.message.id[:255]
     if reply.reply_class is ReplyClass.PAYLOAD_MISMATCH:
-        fields["alarm"] = _("The provider holds another payload under the same key.")
+        fields["alarm"] = _alarms(send, _("The provider holds another payload under the same key."))
     if send.state == SendState.DISPATCHED:
         move_send(
             send,
@@ -588,6 +681,9 @@ def _make_unknown(send: Send, attempt: Attempt, reply: SendReply, *, now: dateti
             resend_by=None,
             **fields,
         )
+    elif fields:
+        # Its worker was given up for dead; what the late reply names is still worth asking for.
+        Send.objects.filter(pk=send.pk, state=SendState.UNKNOWN).update(**fields)
     _record(
         "approvals.send.unknown",
         send,
@@ -740,17 +836,22 @@ def _record_deferred(send: Send, attempt: Attempt, reply: SendReply) -> None:
 
 def _alarm(send: Send, kind: str, sentence: str, *, now: datetime, **fields: Any) -> None:
     follow_ups.lock_open(send)
-    Send.objects.filter(pk=send.pk).update(alarm=sentence[:300])
-    send.alarm = sentence[:300]
+    send.alarm = _alarms(send, sentence)
+    Send.objects.filter(pk=send.pk).update(alarm=send.alarm)
     _record(f"approvals.send.{kind}", send, reason=sentence, **fields)
     follow_ups.open_for(send, kind, now=now)
 
 
+def _alarms(send: Send, sentence: str) -> str:
+    """Every alarm of a send, each once: one that came first must not keep a graver one back."""
+    return send.alarm if sentence in send.alarm else f"{send.alarm} {sentence}".strip()[:300]
+
+
 def alarm(send_id: int, kind: str, sentence: str) -> None:
-    """Raise an alarm about a send that already left (`content_differs`): a follow-up for its approver."""
+    """Raise an alarm about a send that already left (`content_differs`), once: a follow-up for its approver."""
     with transaction.atomic():
         send = lock_send(send_id)
-        if send.alarm:
+        if _alarms(send, sentence) == send.alarm:
             return
         _alarm(send, kind, sentence, now=database_now())
 
@@ -759,9 +860,9 @@ def note_second_copy(send_id: int, provider_message_id: str) -> bool:
     """Raise an alarm about a further copy of a mail that was sent, once for each send; whether it was news."""
     with transaction.atomic():
         send = lock_send(send_id)
-        if send.alarm:
-            return False
         sentence = _("A second copy of this mail was sent outside this desk.")
+        if _alarms(send, sentence) == send.alarm:
+            return False
         _alarm(send, "second_copy", sentence, now=database_now(), data={"message": provider_message_id})
         return True
 

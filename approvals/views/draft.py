@@ -20,7 +20,8 @@ from django.views.decorators.http import require_POST, require_safe
 from approvals import decisions, gates, people
 from approvals.forms import DecisionForm, QueueFilterForm, ReasonedForm, SeenForm, filter_query, seen_initial
 from approvals.gates import Consequence, Standing, Verdict
-from approvals.models import Decision, DecisionKind, Draft, Origin, Revision, Send
+from approvals.judgements import PASSED
+from approvals.models import Decision, DecisionKind, Draft, Judgement, Origin, Revision, Send, Stage
 from approvals.notes import links_in, notes_on, unknown_recipients
 from approvals.people import Right
 from approvals.queries import (
@@ -39,6 +40,7 @@ from approvals.transitions.drafts import AlreadyDecided, DecisionRefused, NotAll
 from approvals.views.access import draft_or_404, person_of, signed_in
 from approvals.views.queue import queue_address, queue_context
 from approvals.views.writing import NotWritable, nothing_changed
+from policies import modes
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +49,16 @@ GATE_WORDS: Mapping[str, Any] = {
     "restore": _lazy("Database"),
     "grant": _lazy("Grant"),
     "mailbox": _lazy("Mailbox"),
+    "mode": _lazy("Mode"),
     "decision": _lazy("Decision"),
     "recipients": _lazy("Recipients"),
     "content": _lazy("Content"),
+    "rules": _lazy("Rules"),
     "thread": _lazy("Thread"),
     "fresh": _lazy("Fresh"),
 }
+# The page of a policy row that a verdict names as "kind:id:version".
+RULE_PAGES: Mapping[str, str] = {"rule": "approvals:rule"}
 LETTER_VIEWS = ("original", "changes", "sent")
 # A send under way is watched more closely than a draft that waits.
 WAITING_REFRESH_SECONDS, MOVING_REFRESH_SECONDS = 4, 2
@@ -288,6 +294,7 @@ def page_context(
         "signature": decision if decision is not None and decision.kind == DecisionKind.APPROVE else None,
         "status": _status(draft, send, decision),
         "verdicts": [_shown_verdict(_as_of(draft, verdict)) for verdict in verdicts],
+        "held_because": _held_because(draft, revision),
         "will_be_held": any(v.standing is Standing.REFUSED and v.gate == "switch" for v in verdicts),
         "hold": hold,
         "may_decide": may_decide,
@@ -353,6 +360,16 @@ def _verdicts(
     return gates.evaluate(facts)
 
 
+def _held_because(draft: Draft, revision: Revision) -> str:
+    """Why a draft waits for a person though it arrived in a mode that needs none; empty when it needs one."""
+    if draft.state != DraftState.PENDING or modes.needs_person(draft.mode):
+        return ""
+    asked = Judgement.objects.filter(revision=revision, stage=Stage.WITHOUT_PERSON).order_by("-pk").first()
+    if asked is None:
+        return _("It could not be read again when it arrived.")
+    return asked.sentence if asked.result != PASSED else ""
+
+
 def _as_of(draft: Draft, verdict: Verdict) -> Verdict:
     """What a verdict means for a draft that nobody can approve as it is, or that is approved already."""
     if verdict.gate == "decision" and draft.state == DraftState.STALE:
@@ -377,7 +394,18 @@ def _shown_verdict(verdict: Verdict) -> dict[str, Any]:
         "shape": shape,
         "standing_word": word,
         "sentence": verdict.sentence,
+        "rules": _rule_links(verdict),
     }
+
+
+def _rule_links(verdict: Verdict) -> list[dict[str, str]]:
+    """The pages of the rows that decided, for the kinds that have one."""
+    links = []
+    for named in verdict.rules:
+        kind, number, _version = named.split(":")[:3] if named.count(":") == 2 else ("", "", "")
+        if kind in RULE_PAGES:
+            links.append({"name": f"{kind} {number}", "address": reverse(RULE_PAGES[kind], args=[number])})
+    return links
 
 
 def _verbs(draft: Draft, verdicts: Sequence[Verdict], chosen: QueueFilter) -> dict[str, str] | None:

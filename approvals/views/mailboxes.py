@@ -22,6 +22,7 @@ from approvals.forms_ledgers import ConnectForm, MailboxForm
 from approvals.ledgers import evaluations_of, mailbox_for, mailbox_rows
 from approvals.people import Right
 from approvals.views.access import person_of, signed_in
+from approvals.views.modes import PURPOSES
 from approvals.views.operations import ReleaseForm, StopForm, acknowledged, not_written, released
 from approvals.views.writing import NotWritable, nothing_changed
 from policies import switch
@@ -153,6 +154,7 @@ def _page(
         "here": "mailboxes",
         "now": timezone.now(),
         "mailbox": found,
+        "mode_purpose": PURPOSES[found.mode],
         "reading": switch.read([found.scope]),
         "evaluations": evaluations_of(found),
         "may_manage": people.may(person, Right.MANAGE, found.pk),

@@ -82,19 +82,19 @@ MUTANTS: tuple[Mutant, ...] = (
         "I8: the claim is for the approval that the worker prepared",
         SENDS,
         f"{PREPARED}::test_worker_overtaken_by_another_approval_never_sends_the_older_wording",
-        ("send.decision_id != decision_id or send.mailbox.transport", "send.mailbox.transport"),
+        ("send.decision_id != decision_id or transport_of(send)", "transport_of(send)"),
     ),
     _mutant(
         "the claim is for the transport that the worker prepared",
         SENDS,
         f"{PREPARED}::test_mailbox_that_changed_its_transport_under_way_sends_with_our_token",
-        (" or send.mailbox.transport != transport:", ":"),
+        (" or transport_of(send) != transport:", ":"),
     ),
     _mutant(
         "I5: a draft that is sent itself says what was approved",
         SENDS,
         f"{PREPARED}::test_agents_wording_that_is_back_after_a_change_does_not_leave_for_the_approved_one",
-        ("        if _waits_for_its_wording(send, look):\n            return None\n", ""),
+        ("        if _waits_for_its_wording(send, transport, look):\n            return None\n", ""),
     ),
     _mutant(
         "a state is written by compare-and-set",

@@ -1,0 +1,320 @@
+"""The lists of recipients as this desk uses them: text becomes patterns here, and mailboxes their scopes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
+
+from agentmail.addresses import AddressError, parse_address, parse_domain
+from agentmail.models import Mailbox
+from approvals import contacts, people
+from approvals.people import Person, Right
+from policies import changes, mailbox_settings, scopes
+from policies import recipients as lists
+from policies.models import RecipientEntry, RecipientKind, UnknownRecipient, Workspace
+from policies.recipients import Match, NewEntry, Outcome
+
+
+class PatternError(ValueError):
+    """The text is no entry of a list; the message says why, for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """What the lists of a mailbox say about one address, and whether its domain was never written to before."""
+
+    match: Match
+    is_first_contact: bool
+
+    @property
+    def address(self) -> str:
+        return self.match.address
+
+    @property
+    def domain(self) -> str:
+        return lists.domain_of(self.match.address)
+
+
+def parse_pattern(text: str, kind: str) -> str:
+    """Return what a person wrote as a pattern: an address, a domain (`@` in front allowed) or `*.domain`.
+
+    A deny entry for an address is kept without its tag, because it covers every tag. Raises `PatternError`.
+    """
+    written = text.strip()
+    if not written:
+        raise PatternError(_("Write an address, a domain or *.domain."))
+    if len(written) > lists.PATTERN_CHARACTERS:
+        raise PatternError(
+            _("This has %(count)d characters; an entry has at most %(limit)d.")
+            % {"count": len(written), "limit": lists.PATTERN_CHARACTERS}
+        )
+    try:
+        if written.startswith("*."):
+            return f"*.{parse_domain(written[2:])}"
+        if "*" in written:
+            raise PatternError(_("A star stands only in front of a domain: *.example.com."))
+        if written.startswith("@") or "@" not in written:
+            return parse_domain(written.removeprefix("@"))
+        address = lists.normalised(parse_address(written))
+    except AddressError as error:
+        raise PatternError(str(error)) from error
+    return lists.without_tag(address) if kind == RecipientKind.DENY else address
+
+
+def judged(mailbox: Mailbox, addresses: Iterable[str]) -> list[Recipient]:
+    """What the lists say about each address of a mail from this mailbox, in order, each once.
+
+    Raises `AddressError` for an address that is not in the strict form.
+    """
+    asked = list(dict.fromkeys(lists.normalised(parse_address(address)) for address in addresses))
+    found = lists.matches(asked, scopes.scopes_of(mailbox.pk))
+    known = contacts.known_among(mailbox.pk, contacts.domains_of(asked))
+    return [Recipient(match, lists.domain_of(match.address) not in known) for match in found]
+
+
+def unknown_among(recipients: Sequence[Recipient]) -> list[Recipient]:
+    return [one for one in recipients if one.match.outcome is Outcome.UNKNOWN]
+
+
+def asks_about(unknown: Sequence[Recipient]) -> tuple[str, ...]:
+    """The questions about recipients on no list: one an address, one a domain that was never written to."""
+    domains = dict.fromkeys(one.domain for one in unknown if one.is_first_contact)
+    return (*(f"recipient:{one.address}" for one in unknown), *(f"domain:{domain}" for domain in domains))
+
+
+def rules_of(recipients: Iterable[Recipient]) -> tuple[str, ...]:
+    """The entries that decided, as a verdict names them, each once."""
+    entries = (one.match.entry for one in recipients)
+    return tuple(
+        dict.fromkeys(f"recipiententry:{entry.pk}:{entry.version}" for entry in entries if entry is not None)
+    )
+
+
+def scope_words(wanted: Iterable[str]) -> dict[str, str]:
+    """What each scope is called on a page and in a sentence."""
+    named = set(wanted)
+    mailboxes = dict(Mailbox.objects.filter(pk__in=_numbers(named, "mailbox:")).values_list("pk", "address"))
+    workspaces = dict(
+        Workspace.objects.filter(pk__in=_numbers(named, "workspace:")).values_list("pk", "name")
+    )
+    words = {scopes.mailbox_scope(pk): str(address) for pk, address in mailboxes.items()}
+    words |= {
+        scopes.workspace_scope(pk): _("workspace %(name)s") % {"name": name}
+        for pk, name in workspaces.items()
+    }
+    words[scopes.GLOBAL] = _("all mailboxes")
+    return {scope: words.get(scope, scope) for scope in named}
+
+
+def _numbers(named: Iterable[str], prefix: str) -> list[int]:
+    return [int(scope.removeprefix(prefix)) for scope in named if scope.startswith(prefix)]
+
+
+def denied_sentence(recipient: Recipient) -> str:
+    """Which entry of which list denies an address."""
+    entry = recipient.match.entry
+    if entry is None:
+        raise ValueError(f"no entry decides about {recipient.address}")
+    return _("%(address)s is denied by the entry %(pattern)s for %(scope)s.") % {
+        "address": recipient.address,
+        "pattern": entry.pattern,
+        "scope": scope_words([entry.scope])[entry.scope],
+    }
+
+
+def may_edit(person: Person, scope: str) -> bool:
+    """Whether a person may change entries of a scope; beyond one mailbox that takes the right on all of them."""
+    if scope.startswith("mailbox:"):
+        return people.may(person, Right.EDIT_LISTS, int(scope.removeprefix("mailbox:")))
+    return people.may_everywhere(person, Right.EDIT_LISTS)
+
+
+def visible_scopes(person: Person) -> list[str] | None:
+    """The scopes whose entries a person may see; None for all of them."""
+    rights = (Right.READ_POLICIES, Right.EDIT_LISTS)
+    if any(people.may_everywhere(person, right) for right in rights):
+        return None
+    mailbox_ids = {pk for right in rights for pk in people.mailbox_ids_with(person, right)}
+    return list(dict.fromkeys(scope for pk in sorted(mailbox_ids) for scope in scopes.scopes_of(pk)))
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFilter:
+    """What the page of entries shows. `after` is the (pattern, id) of the last row of the page before."""
+
+    kind: str = ""
+    scope: str = ""
+    text: str = ""
+    after: tuple[str, int] | None = None
+
+    @property
+    def is_narrow(self) -> bool:
+        return bool(self.kind or self.scope or self.text)
+
+
+def visible_entries(person: Person, chosen: EntryFilter) -> QuerySet[RecipientEntry]:
+    """The entries of a filter that a person may see, by pattern; what is added meanwhile moves no later page."""
+    visible = visible_scopes(person)
+    found = RecipientEntry.objects.order_by("pattern", "pk")
+    if visible is not None:
+        found = found.filter(scope__in=visible)
+    if chosen.kind:
+        found = found.filter(kind=chosen.kind)
+    if chosen.scope:
+        found = found.filter(scope=chosen.scope)
+    for word in chosen.text.split():
+        found = found.filter(Q(pattern__contains=word.lower()) | Q(note__icontains=word))
+    if chosen.after is not None:
+        pattern, entry_id = chosen.after
+        beyond = Q(pattern__gt=pattern) | Q(pattern=pattern, pk__gt=entry_id)
+        found = found.filter(beyond, pattern__gte=pattern)
+    return found
+
+
+def editable_scopes(person: Person) -> list[str]:
+    """The scopes a person may add entries to, the widest first."""
+    mine = [scopes.mailbox_scope(pk) for pk in people.mailbox_ids_with(person, Right.EDIT_LISTS)]
+    if not people.may_everywhere(person, Right.EDIT_LISTS):
+        return mine
+    workspaces = Workspace.objects.values_list("pk", flat=True)
+    return [scopes.GLOBAL, *map(scopes.workspace_scope, workspaces), *mine]
+
+
+def all_scopes(person: Person) -> list[str]:
+    """Every scope whose entries a person may see, the widest first."""
+    visible = visible_scopes(person)
+    if visible is not None:
+        return sorted(visible, key=lambda scope: (scope != scopes.GLOBAL, scope.startswith("mailbox:")))
+    mailbox_ids = Mailbox.objects.order_by("address").values_list("pk", flat=True)
+    workspaces = Workspace.objects.values_list("pk", flat=True)
+    return [
+        scopes.GLOBAL,
+        *map(scopes.workspace_scope, workspaces),
+        *map(scopes.mailbox_scope, mailbox_ids),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of a list of entries: how many were added, and how many were there already."""
+
+    added: int
+    present: int
+
+
+class LinesRefused(ValueError):
+    """Nothing was added; `faults` say for each faulty line what is wrong with it."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__(_("Nothing was added."))
+        self.faults = list(faults)
+
+
+def read_lines(text: str, *, kind: str, scope: str, note: str = "") -> list[NewEntry]:
+    """Read entries, one a line; empty lines do not count. Raises `LinesRefused`."""
+    found: list[NewEntry] = []
+    faults: list[str] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            found.append(NewEntry(kind, scope, parse_pattern(line, kind), note))
+        except PatternError as error:
+            faults.append(line_fault(number, line, str(error)))
+    if len(found) + len(faults) > lists.PATTERNS_PER_ADD:
+        faults = [
+            _("These are %(count)d lines; at most %(limit)d can be added at once.")
+            % {"count": len(found) + len(faults), "limit": lists.PATTERNS_PER_ADD}
+        ]
+    elif not found and not faults:
+        faults = [_("Write at least one address, domain or *.domain.")]
+    if faults:
+        raise LinesRefused(faults)
+    return found
+
+
+def line_fault(number: int, written: str, why: str) -> str:
+    return _("Line %(number)d, “%(written)s”: %(why)s") % {
+        "number": number,
+        "written": written.strip()[:80],
+        "why": why,
+    }
+
+
+def add(entries: Sequence[NewEntry], *, person: User) -> Added:
+    """Add the entries that are not there yet, all or none.
+
+    Raises `PermissionDenied` for a scope the person may not edit, `policies.changes.Conflict` when somebody adds the
+    same at the same moment.
+    """
+    for scope in {entry.scope for entry in entries}:
+        if not may_edit(person, scope):
+            raise PermissionDenied
+    made = lists.add(entries, actor=people.actor_for(person))
+    wanted = {(entry.kind, entry.scope, entry.pattern) for entry in entries}
+    return Added(len(made), len(wanted) - len(made))
+
+
+def change_note(entry: RecipientEntry, *, person: User, version: int, note: str) -> None:
+    """Write the note of an entry. Raises `PermissionDenied` and `policies.changes.Conflict`."""
+    if not may_edit(person, entry.scope):
+        raise PermissionDenied
+    changes.change(RecipientEntry, entry.pk, version=version, actor=people.actor_for(person), note=note)
+
+
+def remove(entry: RecipientEntry, *, person: User, version: int) -> None:
+    """Remove an entry. Raises `PermissionDenied` and `policies.changes.Conflict`."""
+    if not may_edit(person, entry.scope):
+        raise PermissionDenied
+    changes.remove(RecipientEntry, entry.pk, version=version, actor=people.actor_for(person))
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What would happen to an address: the words for mail that a person decides, and for mail that nobody does."""
+
+    recipient: Recipient
+    sentence: str
+    reviewed: str
+    unreviewed: str
+
+
+def tried(mailbox: Mailbox, address: str) -> Trial:
+    """What the lists would say about mail from a mailbox to an address. Raises `AddressError`."""
+    [recipient] = judged(mailbox, [address])
+    entry = recipient.match.entry
+    if recipient.match.outcome is Outcome.DENIED:
+        refused = _("refused")
+        return Trial(recipient, denied_sentence(recipient), refused, refused)
+    if entry is not None:
+        sentence = _("%(address)s is allowed by the entry %(pattern)s for %(scope)s.") % {
+            "address": recipient.address,
+            "pattern": entry.pattern,
+            "scope": scope_words([entry.scope])[entry.scope],
+        }
+        return Trial(recipient, sentence, _("allowed"), _("allowed"))
+    settings = mailbox_settings.of(mailbox.pk)
+    sentence = _("%(address)s is on no list.") % {"address": recipient.address}
+    if recipient.is_first_contact:
+        sentence = f"{sentence} " + _("Nothing was sent to %(domain)s before.") % {"domain": recipient.domain}
+    asks_unreviewed = settings.unknown_unreviewed == UnknownRecipient.ASK
+    if not asks_unreviewed:
+        unreviewed = _("refused")
+    elif recipient.is_first_contact:
+        unreviewed = _("a person is asked")
+    else:
+        unreviewed = _("allowed, because its domain was written to before")
+    is_asked = settings.unknown_reviewed == UnknownRecipient.ASK
+    return Trial(recipient, sentence, _("the reviewer is asked") if is_asked else _("refused"), unreviewed)
+
+
+def entry_for(person: Person, entry_id: int) -> RecipientEntry | None:
+    """The entry, when its scope is visible to the person."""
+    entry = RecipientEntry.objects.filter(pk=entry_id).first()
+    visible = visible_scopes(person)
+    return entry if entry is not None and (visible is None or entry.scope in visible) else None

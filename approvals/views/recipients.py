@@ -1,0 +1,365 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from agentmail.addresses import AddressError
+from agentmail.models import Mailbox
+from approvals import people, recipients
+from approvals.forms import SEARCH_CHARACTERS
+from approvals.people import Person, Right
+from approvals.recipients import Added, EntryFilter, LinesRefused
+from approvals.views.access import person_of, signed_in
+from approvals.views.writing import NotWritable, nothing_changed
+from policies import changes
+from policies import recipients as lists
+from policies.models import RecipientEntry, RecipientKind
+
+ENTRIES_SHOWN = 50
+FAULTS_SHOWN = 20
+LINES_CHARACTERS = 400_000
+
+
+def scope_choices(scopes: Sequence[str]) -> list[tuple[str, str]]:
+    words = recipients.scope_words(scopes)
+    return [(scope, words[scope]) for scope in scopes]
+
+
+class EntryPlaceField(forms.CharField):
+    """Where a page of entries begins: the pattern and the number of the last entry of the page before."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False, widget=forms.HiddenInput, max_length=360)
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        if not text:
+            return None
+        pattern, _tilde, number = text.rpartition("~")
+        if not pattern or not (number.isascii() and number.isdigit() and len(number) <= 18):
+            raise forms.ValidationError(
+                _("This page address is damaged; start again at the top of the list.")
+            )
+        return pattern, int(number)
+
+
+class EntryFilterForm(forms.Form):
+    q = forms.CharField(
+        label=_lazy("Search"),
+        max_length=SEARCH_CHARACTERS,
+        required=False,
+        widget=forms.SearchInput(attrs={"autocomplete": "off"}),
+    )
+    kind = forms.ChoiceField(
+        label=_lazy("List"), choices=[("", _lazy("Allow and deny")), *RecipientKind.choices], required=False
+    )
+    scope = forms.ChoiceField(label=_lazy("For"), required=False)
+    after = EntryPlaceField()
+
+    def __init__(self, data: QueryDict, *, person: Person) -> None:
+        super().__init__(data, auto_id="filter-%s")
+        self.fields["scope"].choices = [  # type: ignore[attr-defined]
+            ("", _("Everything")),
+            *scope_choices(recipients.all_scopes(person)),
+        ]
+
+    def chosen(self) -> EntryFilter:
+        """The filter that the form describes; what is faulty in it counts as not given."""
+        self.full_clean()
+        cleaned = self.cleaned_data
+        return EntryFilter(
+            kind=cleaned.get("kind") or "",
+            scope=cleaned.get("scope") or "",
+            text=cleaned.get("q") or "",
+            after=cleaned.get("after"),
+        )
+
+
+class AddForm(forms.Form):
+    kind = forms.ChoiceField(label=_lazy("List"), choices=RecipientKind.choices)
+    scope = forms.ChoiceField(label=_lazy("For"))
+    lines = forms.CharField(
+        label=_lazy("Addresses and domains, one a line"),
+        max_length=LINES_CHARACTERS,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "autocomplete": "off"}),
+        help_text=_lazy(
+            "anna@example.com, example.com, or *.example.com for the domains below it. A deny entry covers the "
+            "domains below and every +tag as well. At most 1,000 lines of 320 characters."
+        ),
+        error_messages={"required": _lazy("Write at least one address, domain or *.domain.")},
+    )
+    note = forms.CharField(
+        label=_lazy("Note"),
+        max_length=lists.NOTE_CHARACTERS,
+        required=False,
+        help_text=_lazy("Why it is on the list; up to 200 characters."),
+    )
+
+    def __init__(self, data: QueryDict | None = None, *, person: Person) -> None:
+        super().__init__(data, auto_id="add_%s")
+        self.fields["scope"].choices = scope_choices(recipients.editable_scopes(person))  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if {"kind", "scope", "lines"} <= cleaned.keys():
+            try:
+                cleaned["entries"] = recipients.read_lines(
+                    cleaned["lines"],
+                    kind=cleaned["kind"],
+                    scope=cleaned["scope"],
+                    note=cleaned.get("note", ""),
+                )
+            except LinesRefused as refusal:
+                for fault in shown_faults(refusal.faults):
+                    self.add_error("lines", fault)
+        return cleaned
+
+
+class TrialForm(forms.Form):
+    mailbox = forms.ModelChoiceField(
+        label=_lazy("From mailbox"),
+        queryset=Mailbox.objects.none(),
+        to_field_name="public_id",
+        empty_label=None,
+    )
+    address = forms.CharField(
+        label=_lazy("To address"),
+        max_length=lists.PATTERN_CHARACTERS,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def __init__(self, data: QueryDict | None = None, *, person: Person) -> None:
+        super().__init__(data, auto_id="try_%s")
+        self.fields["mailbox"].queryset = mailboxes_of(person)  # type: ignore[attr-defined]
+
+
+class NoteForm(forms.Form):
+    version = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
+    note = forms.CharField(
+        label=_lazy("Note"),
+        max_length=lists.NOTE_CHARACTERS,
+        required=False,
+        help_text=_lazy("Why it is on the list; up to 200 characters."),
+    )
+
+
+class VersionForm(forms.Form):
+    version = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
+
+
+def mailboxes_of(person: Person) -> Any:
+    """The mailboxes whose lists a person may see or edit."""
+    rights = (Right.READ_POLICIES, Right.EDIT_LISTS)
+    if any(people.may_everywhere(person, right) for right in rights):
+        return Mailbox.objects.order_by("address")
+    ids = {pk for right in rights for pk in people.mailbox_ids_with(person, right)}
+    return Mailbox.objects.filter(pk__in=ids).order_by("address")
+
+
+def shown_faults(faults: Sequence[str]) -> list[str]:
+    shown = list(faults[:FAULTS_SHOWN])
+    left = len(faults) - len(shown)
+    if left:
+        shown.append(
+            ngettext("%(count)d more line is faulty.", "%(count)d more lines are faulty.", left)
+            % {"count": left}
+        )
+    return shown
+
+
+@require_safe
+@signed_in
+def entries(request: HttpRequest) -> HttpResponseBase:
+    check_may_see(request)
+    return _page(request)
+
+
+@require_POST
+@signed_in
+def add(request: HttpRequest) -> HttpResponseBase:
+    person = person_of(request)
+    if not people.may(person, Right.EDIT_LISTS):
+        raise PermissionDenied
+    form = AddForm(request.POST, person=person)
+    if not form.is_valid():
+        return _page(request, form=form, status=422)
+    try:
+        done = recipients.add(form.cleaned_data["entries"], person=person)
+    except changes.Conflict:
+        return _page(request, form=form, problem=_added_meanwhile(), status=409)
+    except NotWritable:
+        return _page(request, form=form, problem=nothing_changed(), status=503)
+    messages.success(request, told(done))
+    return redirect("approvals:recipients")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def entry(request: HttpRequest, entry_id: int) -> HttpResponseBase:
+    found = _found(request, entry_id)
+    if request.method != "POST":
+        return _entry_page(request, found)
+    person = person_of(request)
+    if not recipients.may_edit(person, found.scope):
+        raise PermissionDenied
+    form = NoteForm(request.POST)
+    if not form.is_valid():
+        return _entry_page(request, found, form=form, status=422)
+    try:
+        recipients.change_note(
+            found, person=person, version=form.cleaned_data["version"], note=form.cleaned_data["note"]
+        )
+    except changes.Conflict as conflict:
+        return _conflict(request, found, conflict, form)
+    except NotWritable:
+        return _entry_page(request, found, form=form, problem=nothing_changed(), status=503)
+    messages.success(request, _("Kept."))
+    return redirect("approvals:recipient", found.pk)
+
+
+@require_POST
+@signed_in
+def remove(request: HttpRequest, entry_id: int) -> HttpResponseBase:
+    found = _found(request, entry_id)
+    person = person_of(request)
+    if not recipients.may_edit(person, found.scope):
+        raise PermissionDenied
+    form = VersionForm(request.POST)
+    if not form.is_valid():
+        problem = _("The page did not say which version of the entry you saw. Look at it again.")
+        return _entry_page(request, found, problem=problem, status=422)
+    try:
+        recipients.remove(found, person=person, version=form.cleaned_data["version"])
+    except changes.Conflict as conflict:
+        return _conflict(request, found, conflict, None)
+    except NotWritable:
+        return _entry_page(request, found, problem=nothing_changed(), status=503)
+    messages.success(request, _("%(pattern)s was taken off the list.") % {"pattern": found.pattern})
+    return redirect("approvals:recipients")
+
+
+def check_may_see(request: HttpRequest) -> None:
+    person = person_of(request)
+    if not any(people.may(person, right) for right in (Right.READ_POLICIES, Right.EDIT_LISTS)):
+        raise PermissionDenied
+
+
+def told(done: Added) -> str:
+    added = ngettext("%(count)d entry was added.", "%(count)d entries were added.", done.added) % {
+        "count": done.added
+    }
+    if not done.present:
+        return added
+    present = ngettext("%(count)d was there already.", "%(count)d were there already.", done.present)
+    return f"{added} {present % {'count': done.present}}"
+
+
+def _added_meanwhile() -> str:
+    return _("Somebody added one of these at the same moment. Send it again to add the others.")
+
+
+def _found(request: HttpRequest, entry_id: int) -> RecipientEntry:
+    check_may_see(request)
+    found = recipients.entry_for(person_of(request), entry_id)
+    if found is None:
+        raise Http404
+    return found
+
+
+def _address(chosen: EntryFilter, after: tuple[str, int] | None, name: str = "recipients") -> str:
+    values = {
+        "q": chosen.text,
+        "kind": chosen.kind,
+        "scope": chosen.scope,
+        "after": f"{after[0]}~{after[1]}" if after else "",
+    }
+    query = urlencode({name: value for name, value in values.items() if value})
+    address = reverse(f"approvals:{name}")
+    return f"{address}?{query}" if query else address
+
+
+def _page(
+    request: HttpRequest, *, form: AddForm | None = None, problem: str = "", status: int = 200
+) -> HttpResponse:
+    person = person_of(request)
+    filter_form = EntryFilterForm(request.GET, person=person)
+    chosen = filter_form.chosen()
+    rows = list(recipients.visible_entries(person, chosen)[: ENTRIES_SHOWN + 1])
+    shown, has_more = rows[:ENTRIES_SHOWN], len(rows) > ENTRIES_SHOWN
+    words = recipients.scope_words({row.scope for row in shown})
+    is_trial = "address" in request.GET
+    trial_form = TrialForm(request.GET if is_trial else None, person=person)
+    trial = None
+    if is_trial and trial_form.is_valid():
+        try:
+            trial = recipients.tried(
+                trial_form.cleaned_data["mailbox"], trial_form.cleaned_data["address"].strip()
+            )
+        except AddressError as error:
+            trial_form.add_error("address", str(error))
+    may_edit = people.may(person, Right.EDIT_LISTS)
+    context: dict[str, Any] = {
+        "here": "policies",
+        "filter_form": filter_form,
+        "chosen": chosen,
+        "entries": [{"entry": row, "scope": words[row.scope]} for row in shown],
+        "paging": {
+            "next_address": _address(chosen, (shown[-1].pattern, shown[-1].pk)) if has_more else "",
+            "first_address": _address(chosen, None) if chosen.after else "",
+        },
+        "may_edit": may_edit,
+        "add_form": (form or AddForm(person=person)) if may_edit else None,
+        "trial_form": trial_form,
+        "trial": trial,
+        "problem": problem,
+    }
+    return render(request, "approvals/recipients.html", context, status=status)
+
+
+def _entry_page(
+    request: HttpRequest,
+    found: RecipientEntry,
+    *,
+    form: NoteForm | None = None,
+    problem: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    context: dict[str, Any] = {
+        "here": "policies",
+        "entry": found,
+        "scope": recipients.scope_words([found.scope])[found.scope],
+        "may_edit": recipients.may_edit(person_of(request), found.scope),
+        "form": form or NoteForm(initial={"version": found.version, "note": found.note}),
+        "rule": f"recipiententry:{found.pk}",
+        "problem": problem,
+    }
+    return render(request, "approvals/recipient.html", context, status=status)
+
+
+def _conflict(
+    request: HttpRequest, found: RecipientEntry, conflict: changes.Conflict, form: NoteForm | None
+) -> HttpResponseBase:
+    current = conflict.current
+    if not isinstance(current, RecipientEntry):
+        messages.error(
+            request, _("%(pattern)s was removed by somebody else meanwhile.") % {"pattern": found.pattern}
+        )
+        return redirect("approvals:recipients")
+    problem = _("Somebody changed this entry meanwhile; its note is now “%(note)s”.") % {"note": current.note}
+    if form is not None:
+        # What was typed stays; sending it once more writes over what is there now, knowingly.
+        form = NoteForm({"version": current.version, "note": form.cleaned_data["note"]})
+    return _entry_page(request, current, form=form, problem=problem, status=409)
