@@ -267,27 +267,20 @@ class ProviderKind(models.TextChoices):
     WORKSPACE = "workspace", _("Workspace")
 
 
-class ProviderSource(models.TextChoices):
-    """Which of our own rows a wanted object is made from; what they say is asked whenever it is compared."""
-
-    NONE = "", _("Written down")
-    DENY_DOMAINS = "deny_domains", _("Denied domains")
-    DENY_ADDRESSES = "deny_addresses", _("Denied addresses")
-    DENY_RULE = "deny_rule", _("Rule of the denied recipients")
-
-
 class ProviderIntent(Versioned):
     """An object that the provider shall hold: `wanted` has the fields of the provider's own JSON.
 
     References to other wanted objects are written "intent:5", so that they hold before the provider has given an id
     and after it gave a new one. `scope` says to which workspaces a rule is attached; empty: to those that name it.
+    `source` names the rows of ours that the object is made from, which are asked whenever it is compared; see
+    `approvals.provider_drift`.
     """
 
     kind = models.CharField(max_length=12, choices=ProviderKind)
     name = models.CharField(max_length=256)
     wanted: models.JSONField[dict[str, Any]] = models.JSONField(default=dict)
     provider_id = models.CharField(max_length=64, blank=True)
-    source = models.CharField(max_length=16, choices=ProviderSource, blank=True, default=ProviderSource.NONE)
+    source = models.CharField(max_length=64, blank=True)
     scope = models.CharField(max_length=64, blank=True)
 
     class Meta:
