@@ -264,7 +264,7 @@ def _denying(intents: Mapping[str, ProviderIntent]) -> list[Wish]:
         for domain in denials.subdomains_of
     ]
     intent = intents[DENY_RULE]
-    fields = {
+    rule_fields: dict[str, Any] = {
         "name": intent.name,
         "priority": 0,
         "enabled": True,
@@ -273,7 +273,13 @@ def _denying(intents: Mapping[str, ProviderIntent]) -> list[Wish]:
         "actions": [{"type": "block"}],
     }
     rule = Wish(
-        ProviderKind.RULE, intent.name, DENY_RULE, fields, scope=intent.scope, source=DENY_RULE, intent=intent
+        ProviderKind.RULE,
+        intent.name,
+        DENY_RULE,
+        rule_fields,
+        scope=intent.scope,
+        source=DENY_RULE,
+        intent=intent,
     )
     return [*found, rule]
 
@@ -378,7 +384,8 @@ def _drift(wish: Wish, held: Held | None, ids: Mapping[str, str]) -> Drift:
             wish.kind, wish.name, "", Standing.MISSING, differences, wish.intent, fields, lacks, wish=wish
         )
     differences = tuple(differences_of(fields, held.fields))
-    lacks = surplus = ()
+    surplus: tuple[str, ...] = ()
+    lacks = surplus
     if wish.items is not None:
         have = set(provider_rules.items_of(held.id))
         lacks = tuple(sorted(set(wish.items) - have))
