@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
+from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
+from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from approvals.forms import REASON_CHARACTERS
-from policies import lists, rules
+from policies import exchange, lists, rules
 from policies.faults import Fault
 from policies.models import EnforcedAt, ListType, MatchOperator, Rule, Trigger, ValueList
 
@@ -128,7 +131,7 @@ class ConditionRow(forms.Form):
     leave_out = forms.BooleanField(label=_lazy("Leave this condition out"), required=False)
 
     def __init__(self, *args: Any, among: Sequence[tuple[str, str]] = (), **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
         self.fields["lists"].choices = among  # type: ignore[attr-defined]
         if not among:
             del self.fields["lists"]
@@ -152,7 +155,7 @@ class ActionRow(forms.Form):
     leave_out = forms.BooleanField(label=_lazy("Leave this action out"), required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
 
     def said(self) -> dict[str, Any] | None:
         cleaned = self.cleaned_data
@@ -178,12 +181,12 @@ class RuleEditor:
     ) -> None:
         self.form = RuleForm(data, rule=rule, scopes=scopes)
         among = [(str(one.public_id), f"{one.name} ({one.type})") for one in ValueList.objects.all()]
-        conditions = [_shown_condition(one) for one in rule.conditions] if rule else [{}]
-        actions = list(rule.actions) if rule else [{"type": "hold"}]
+        conditions, actions = _rows_of(rule) if data is None else (None, None)
         self.conditions = _Conditions(
             data, initial=conditions, prefix=CONDITIONS, form_kwargs={"among": among}
         )
         self.actions = _Actions(data, initial=actions, prefix=ACTIONS)
+        self._kept: dict[str, list[Any]] = {CONDITIONS: [], ACTIONS: []}
 
     def is_readable(self) -> bool:
         """Whether every part can be read; what it says is checked by `policies.rules`."""
@@ -252,6 +255,13 @@ def with_version(data: QueryDict, version: int) -> QueryDict:
     changed = data.copy()
     changed["version"] = str(version)
     return changed
+
+
+def _rows_of(rule: Rule | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of a form that nobody has typed in yet; a new rule begins with an empty condition and a hold."""
+    if rule is None:
+        return [{}], [{"type": "hold"}]
+    return [_shown_condition(one) for one in rule.conditions], list(rule.actions)
 
 
 def _shown_condition(condition: Mapping[str, Any]) -> dict[str, Any]:
@@ -328,5 +338,36 @@ class ImportForm(forms.Form):
     file = forms.FileField(label=_lazy("Or a file"), required=False)
     digest = forms.CharField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, auto_id="import_%s", label_suffix="", **kwargs)
+    def __init__(
+        self,
+        data: QueryDict | None = None,
+        files: MultiValueDict[str, UploadedFile] | None = None,
+        *,
+        initial: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data, files, initial=initial, auto_id="import_%s", label_suffix="")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        file = cleaned.get("file")
+        if file is not None and file.size > exchange.FILE_CHARACTERS:
+            self.add_error(
+                "file", _("A file has at most %(limit)d MB.") % {"limit": exchange.FILE_CHARACTERS // 10**6}
+            )
+        elif file is not None:
+            try:
+                cleaned["text"] = file.read().decode("utf-8-sig")
+            except UnicodeDecodeError:
+                self.add_error("file", _("The file is not UTF-8 text."))
+        if not cleaned.get("text") and not self.errors:
+            self.add_error("text", _("Paste the JSON, or choose a file."))
+        return cleaned
+
+    def said(self) -> str:
+        """What is to be taken in: of the file when one was chosen."""
+        return str(self.cleaned_data["text"])
+
+
+def digest_of(text: str) -> str:
+    """What tells one text from another, line ends aside: a browser sends them in its own way."""
+    return hashlib.sha256("\n".join(text.splitlines()).encode()).hexdigest()

@@ -139,11 +139,15 @@ class SentPage:
 
 
 def sent_page(person: Person, chosen: SentFilter) -> SentPage:
-    """One page of sends, newest first: what left, or with the view "not_sent" what will not leave."""
+    """One page of sends, newest first: what left, or with the view "not_sent" what will not leave, and
+    with "dry_run" what would have been sent.
+    """
     found = visible_sends(person)
     column = "state_changed_at" if chosen.view else "accepted_at"
     if chosen.view == "not_sent":
         found = found.filter(state__in=NOT_SENT)
+    elif chosen.view == "dry_run":
+        found = found.filter(state=SendState.DRY_RUN)
     elif chosen.view == "closed":
         found = found.filter(state__in=[SendState.CLOSED_SENT, SendState.CLOSED_NOT_SENT])
     else:
@@ -298,7 +302,9 @@ def colleagues(follow_up: FollowUp) -> list[User]:
         role__in=people.roles_with(Right.FOLLOW_UP),
     )
     found = User.objects.filter(is_active=True, pk__in=memberships.values("user_id"))
-    return list(found.exclude(pk=follow_up.assigned_to_id).order_by("first_name", "last_name", "username"))
+    if follow_up.assigned_to_id is not None:
+        found = found.exclude(pk=follow_up.assigned_to_id)
+    return list(found.order_by("first_name", "last_name", "username"))
 
 
 # Unknown

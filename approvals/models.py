@@ -73,6 +73,8 @@ class Draft(models.Model):
     state = models.CharField(max_length=20, choices=DraftState, default=DraftState.PENDING)
     mode = models.CharField(max_length=16, choices=OversightMode)
     origin = models.CharField(max_length=16, choices=Origin, default=Origin.AGENT)
+    # Which agent wrote it, where that is known; the kill switch can stop one agent.
+    agent_id = models.CharField(max_length=128, blank=True)
     linked_from = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="linked_drafts"
     )
@@ -93,6 +95,12 @@ class Draft(models.Model):
     upstream_sha256 = models.CharField(max_length=64, blank=True)
     is_complete = models.BooleanField(default=True)
     incomplete_reason = models.CharField(max_length=300, blank=True)
+
+    # Key of the category that names the current revision, empty for none; see `policies.classifier`.
+    category = models.CharField(max_length=48, blank=True)
+    # What the agent says about its own draft; it can only tighten.
+    agent_category = models.CharField(max_length=100, blank=True)
+    agent_confidence = models.FloatField(null=True)
 
     stale_reason = models.CharField(max_length=20, choices=StaleReason, blank=True)
     stale_message_ids = models.JSONField(default=list)
@@ -120,6 +128,7 @@ class Draft(models.Model):
             models.Index(fields=["state", "expires_at", "id"], name="draft_by_state"),
             models.Index(fields=["mailbox", "thread_id"], name="draft_by_thread"),
             models.Index(fields=["arrived_at", "id"], name="draft_by_arrival"),
+            models.Index(fields=["category", "state"], name="draft_by_category"),
             models.Index(
                 fields=["-state_changed_at"],
                 name="draft_to_discard",
@@ -278,6 +287,8 @@ class Send(models.Model):
     waiting_for = models.CharField(max_length=300, blank=True)
     connect_failures = models.PositiveSmallIntegerField(default=0)
     stop_reason = models.CharField(max_length=300, blank=True)
+    # Set while a cap keeps it waiting, so that its approval does not run out for that; see approvals.gates.
+    valid_until = models.DateTimeField(null=True)
 
     accepted_at = models.DateTimeField(null=True)
     provider_message_id = models.CharField(max_length=255, blank=True)
@@ -430,6 +441,38 @@ class Judgement(models.Model):
         return f"{self.draft_id} {self.stage} {self.result}"
 
 
+class WrongKind(models.TextChoices):
+    FACT = "fact", _("A fact is wrong")
+    THREAD = "thread", _("It answers the wrong thing")
+    TONE = "tone", _("The tone is wrong")
+    RECIPIENT = "recipient", _("Wrong recipient")
+    POLICY = "policy", _("Against our policy")
+
+
+class Comparison(models.Model):
+    """What a person would have done with a draft that a dry run would have sent, one for each person and draft."""
+
+    draft = models.ForeignKey(Draft, on_delete=models.PROTECT, related_name="comparisons")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="comparisons")
+    would_send = models.BooleanField()
+    wrong_kind = models.CharField(max_length=16, choices=WrongKind, blank=True)
+    note = models.TextField(blank=True)
+    made_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["draft", "person"], name="comparison_once_per_person"),
+            models.CheckConstraint(
+                condition=Q(would_send=True, wrong_kind="") | (Q(would_send=False) & ~Q(wrong_kind="")),
+                name="wrong_comparison_says_what",
+            ),
+        ]
+        indexes = [models.Index(fields=["-made_at"], name="comparison_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.draft_id} {self.person_id}"
+
+
 class JudgementRule(models.Model):
     """A policy row that decided in a judgement, so that a rule finds what it did. `rule` is "kind:id"."""
 
@@ -552,6 +595,52 @@ class FollowUp(models.Model):
             models.Index(fields=["state", "assigned_to", "-opened_at"], name="follow_up_by_person"),
             models.Index(fields=["state", "-opened_at", "-id"], name="follow_up_by_opening"),
         ]
+
+    def __str__(self) -> str:
+        return str(self.public_id)
+
+
+class NeedsPersonState(models.TextChoices):
+    OPEN = "open", _("Open")
+    CLOSED = "closed", _("Closed")
+
+
+class NeedsPerson(models.Model):
+    """A message that only a person may answer. It holds nothing of what an agent wrote.
+
+    `draft` is the one that was turned away last; `reasons` are lists of a sentence and the words that were found.
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="needs_person")
+    draft = models.ForeignKey(Draft, on_delete=models.PROTECT, related_name="needs_person")
+    thread_id = models.CharField(max_length=255, blank=True)
+    message_id = models.CharField(max_length=255, blank=True)
+    category = models.CharField(max_length=48, blank=True)
+    category_name = models.CharField(max_length=100, blank=True)
+    reasons = models.JSONField(default=list)
+    state = models.CharField(max_length=8, choices=NeedsPersonState, default=NeedsPersonState.OPEN)
+    assigned_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+    closed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    is_answered_elsewhere = models.BooleanField(default=False)
+    close_reason = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name_plural = "needs a person"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["mailbox", "thread_id"],
+                condition=Q(state="open") & ~Q(thread_id=""),
+                name="one_open_item_per_thread",
+            )
+        ]
+        indexes = [models.Index(fields=["state", "-opened_at", "-id"], name="needs_person_by_opening")]
 
     def __str__(self) -> str:
         return str(self.public_id)

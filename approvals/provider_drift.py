@@ -254,7 +254,7 @@ def _denying(intents: Mapping[str, ProviderIntent]) -> list[Wish]:
     ):
         intent = intents.get(source)
         if intent is not None:
-            fields = {"name": intent.name, "type": part}
+            fields: dict[str, Any] = {"name": intent.name, "type": part}
             found.append(
                 Wish(ProviderKind.LIST, intent.name, source, fields, values, source=source, intent=intent)
             )
@@ -264,7 +264,7 @@ def _denying(intents: Mapping[str, ProviderIntent]) -> list[Wish]:
         for domain in denials.subdomains_of
     ]
     intent = intents[DENY_RULE]
-    rule_fields: dict[str, Any] = {
+    fields = {
         "name": intent.name,
         "priority": 0,
         "enabled": True,
@@ -273,13 +273,7 @@ def _denying(intents: Mapping[str, ProviderIntent]) -> list[Wish]:
         "actions": [{"type": "block"}],
     }
     rule = Wish(
-        ProviderKind.RULE,
-        intent.name,
-        DENY_RULE,
-        rule_fields,
-        scope=intent.scope,
-        source=DENY_RULE,
-        intent=intent,
+        ProviderKind.RULE, intent.name, DENY_RULE, fields, scope=intent.scope, source=DENY_RULE, intent=intent
     )
     return [*found, rule]
 
@@ -379,13 +373,20 @@ def _drift(wish: Wish, held: Held | None, ids: Mapping[str, str]) -> Drift:
     fields = _resolved(wish.fields, ids)
     if held is None:
         differences = tuple(Difference(name, value, None) for name, value in fields.items())
-        lacks = tuple(wish.items or ())
         return Drift(
-            wish.kind, wish.name, "", Standing.MISSING, differences, wish.intent, fields, lacks, wish=wish
+            wish.kind,
+            wish.name,
+            "",
+            Standing.MISSING,
+            differences,
+            wish.intent,
+            fields,
+            tuple(wish.items or ()),
+            wish=wish,
         )
     differences = tuple(differences_of(fields, held.fields))
+    lacks: tuple[str, ...] = ()
     surplus: tuple[str, ...] = ()
-    lacks = surplus
     if wish.items is not None:
         have = set(provider_rules.items_of(held.id))
         lacks = tuple(sorted(set(wish.items) - have))

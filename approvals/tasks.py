@@ -41,13 +41,13 @@ def sweep() -> None:
         dispatch_send.apply_async((send_id,), expires=settings.SWEEP_SECONDS * 2, retry=False)
     for event_id in sweeps.waiting_events():
         process_event.apply_async((event_id,), expires=settings.SWEEP_SECONDS * 2, retry=False)
-    for notification_id in notifications.due():
-        deliver_notification.apply_async((notification_id,), expires=settings.SWEEP_SECONDS * 2, retry=False)
+    if notifications.due(1):
+        deliver_notifications.apply_async(expires=settings.SWEEP_SECONDS * 2, retry=False)
 
 
 @shared_task
-def deliver_notification(notification_id: int) -> None:
-    notifications.deliver(notification_id)
+def deliver_notifications() -> None:
+    sweeps.due_notifications()
 
 
 @shared_task

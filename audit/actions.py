@@ -45,6 +45,16 @@ _ALL = (
     Action(
         "approvals.draft.superseded", _("Draft superseded"), _("Another draft takes the place of this one.")
     ),
+    Action(
+        "approvals.draft.compared",
+        _("Draft compared"),
+        _("%(actor)s said what they would have done with a draft of the dry run."),
+    ),
+    Action(
+        "approvals.draft.turned_away",
+        _("Draft turned away"),
+        _("Only a person may answer this; the agent's draft was turned away."),
+    ),
     # Sends
     Action("approvals.send.queued", _("Send queued"), _("The message waits to be sent.")),
     Action("approvals.send.held", _("Send held"), _("The message is held until a person resumes it.")),
@@ -56,6 +66,11 @@ _ALL = (
         "approvals.send.not_started",
         _("Send not started"),
         _("Nothing left this desk; it will be tried again."),
+    ),
+    Action(
+        "approvals.send.rehearsed",
+        _("Would have been sent"),
+        _("Every check passed; the mailbox is in its dry run, so nothing was sent."),
     ),
     Action("approvals.send.accepted", _("Send accepted"), _("The provider accepted the message.")),
     Action("approvals.send.refused", _("Send refused"), _("The message was not sent: a check refused it.")),
@@ -120,6 +135,11 @@ _ALL = (
         "approvals.follow_up.escalated", _("Follow-up escalated"), _("%(actor)s passed the follow-up on.")
     ),
     Action("approvals.follow_up.closed", _("Follow-up closed"), _("%(actor)s closed the follow-up.")),
+    # Mail that only people answer
+    Action("approvals.needs_person.opened", _("Needs a person"), _("A message needs a person to answer it.")),
+    Action(
+        "approvals.needs_person.closed", _("Done by a person"), _("%(actor)s closed what needed a person.")
+    ),
     # The kill switch
     Action("policies.switch.engaged", _("Sending stopped"), _("%(actor)s stopped sending.")),
     Action("policies.switch.released", _("Sending allowed again"), _("%(actor)s allowed sending again.")),
@@ -137,17 +157,6 @@ _ALL = (
     ),
     Action("policies.row.changed", _("Policy changed"), _("%(actor)s changed the policies.")),
     Action("policies.row.removed", _("Policy removed"), _("%(actor)s removed something from the policies.")),
-    # The provider's policies, rules, lists and workspaces
-    Action(
-        "approvals.provider.asked",
-        _("Provider asked to change"),
-        _("%(actor)s asked the provider to change its policies, rules, lists or workspaces."),
-    ),
-    Action(
-        "approvals.provider.answered",
-        _("Provider answered"),
-        _("The provider answered the change: %(outcome)s."),
-    ),
     # Oversight modes
     Action(
         "approvals.mode.changed",
@@ -162,6 +171,17 @@ _ALL = (
         "approvals.notification.given_up",
         _("Notification given up"),
         _("The mailbox's channel could not be told."),
+    ),
+    # The provider's policies, rules, lists and workspaces
+    Action(
+        "approvals.provider.asked",
+        _("Provider asked to change"),
+        _("%(actor)s asked the provider to change its policies, rules, lists or workspaces."),
+    ),
+    Action(
+        "approvals.provider.answered",
+        _("Provider answered"),
+        _("The provider answered the change: %(outcome)s."),
     ),
     # Mailboxes and events
     Action("agentmail.mailbox.connected", _("Mailbox connected"), _("%(actor)s connected the mailbox.")),

@@ -49,6 +49,8 @@ def _valid_until(facts: Facts, decision: Decision) -> datetime:
     until = decision.valid_until or decision.made_at
     if facts.send is not None and facts.send.resend_at is not None:
         until = max(until, facts.send.resend_at + timedelta(minutes=facts.mailbox.approval_minutes))
+    if facts.send is not None and facts.send.valid_until is not None:
+        until = max(until, facts.send.valid_until)
     return until
 
 

@@ -12,6 +12,7 @@ from policies.lists import StoredLists
 from policies.models import Trigger
 
 STAGE = "outbound_send"
+COMPOSE = "compose"
 
 
 def rules_gate(facts: Facts) -> Verdict:
@@ -37,6 +38,17 @@ def rules_gate(facts: Facts) -> Verdict:
             rules=named,
             evaluation=evaluation,
         )
+    if not facts.is_reviewed and subject.outbound_type == COMPOSE and not outcome.may_compose:
+        # Also while no rule that holds a compose is enabled: only an explicit permission lets one pass.
+        return Verdict(
+            "rules",
+            Standing.REFUSED,
+            _("It answers no message; only replies leave without a person, unless a rule allows it."),
+            "blocked_rule",
+            Consequence.STOP,
+            rules=named,
+            evaluation=evaluation,
+        )
     if outcome.holds:
         told = [_("“%(name)s” (%(why)s)") % _told(match) for match in outcome.holds]
         return Verdict(
@@ -54,7 +66,7 @@ def rules_gate(facts: Facts) -> Verdict:
 
 def judged(facts: Facts) -> tuple[Subject, Outcome]:
     """What the rules in force say about a mail, and the mail as they saw it. Raises when they cannot be evaluated."""
-    asked = rules.in_force(facts.mailbox.pk, Trigger.OUTBOUND)
+    asked = rules.in_force(facts.mailbox.pk, Trigger.OUTBOUND) if facts.rules is None else facts.rules
     subject = subjects.outbound(facts.draft, facts.revision, facts.content, rules.fields_of(asked))
     return subject, engine.evaluate(subject, asked, StoredLists())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +12,7 @@ from agentmail.models import Mailbox
 from approvals.content import Content, content_of_revision
 from approvals.freshness import Look
 from approvals.models import Decision, Draft, Revision, Send
+from policies.models import Rule
 
 
 class Standing(StrEnum):
@@ -30,6 +31,7 @@ class Consequence(StrEnum):
     STALE = "stale"  # the approval is void; the draft no longer answers its thread
     CHANGED = "changed"  # the approval is void; the draft is another one
     WITHDRAW = "withdraw"  # the draft is gone
+    REHEARSED = "rehearsed"  # it would have been sent, and never is
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,9 @@ class Verdict:
 
     An open verdict with `asks` is a question which the approval of a person answers who was shown it; `result` is
     what it becomes when nobody does. `rules` names the policy rows that decided, as "kind:id:version"; `evaluation` is
-    what the rules were given and said, kept with the verdict.
+    what the rules were given and said, kept with the verdict. `retry_at` is when a refusal that waits can end at the
+    earliest; an approval does not run out before. `parts` are
+    the answers to what was asked one by one, such as each recipient, as pairs of name and answer.
     """
 
     gate: str
@@ -48,7 +52,9 @@ class Verdict:
     consequence: Consequence | None = None
     asks: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
+    parts: tuple[tuple[str, str], ...] = ()
     evaluation: Mapping[str, Any] | None = None
+    retry_at: datetime | None = None
 
     def to_json(self) -> dict[str, Any]:
         said: dict[str, Any] = {
@@ -65,6 +71,8 @@ class Facts:
     """What the gates are asked about. Without a decision, and without a look, it is a preview.
 
     `is_reviewed` says whether a person decides about this mail, or decided; without one a question is a "no".
+    `is_rehearsal` says that the claim was prepared for a mailbox in its dry run, so that nothing may leave.
+    `rules` are asked instead of those in force, in a simulation.
     """
 
     draft: Draft
@@ -78,6 +86,8 @@ class Facts:
     trouble: str = ""
     is_claim: bool = False
     is_reviewed: bool = True
+    rules: Sequence[Rule] | None = None
+    is_rehearsal: bool = False
 
 
 def facts_about(
@@ -91,6 +101,8 @@ def facts_about(
     trouble: str = "",
     is_claim: bool = False,
     is_reviewed: bool | None = None,
+    rules: Sequence[Rule] | None = None,
+    is_rehearsal: bool = False,
 ) -> Facts:
     """Gather what the gates are asked about. Who decides follows the decision; without one, a person would."""
     return Facts(
@@ -107,4 +119,6 @@ def facts_about(
         is_reviewed=decision is None or decision.person_id is not None
         if is_reviewed is None
         else is_reviewed,
+        rules=rules,
+        is_rehearsal=is_rehearsal,
     )

@@ -39,9 +39,27 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         (Right.READ_POLICIES, Right.EDIT_LISTS),
     ),
     (
+        "approvals:caps",
+        _("Caps"),
+        _("How much each mailbox may send an hour and a day, and what is used."),
+        (Right.READ_POLICIES,),
+    ),
+    (
+        "approvals:categories",
+        _("Categories"),
+        _("Which kinds of mail an agent may send, which need a person, and which only people write."),
+        (Right.READ_POLICIES,),
+    ),
+    (
         "approvals:history",
         _("Evaluations"),
         _("What was judged, when, and which row decided."),
+        (Right.READ_POLICIES,),
+    ),
+    (
+        "approvals:simulate",
+        _("Simulation"),
+        _("What other policies would have made of the last drafts."),
         (Right.READ_POLICIES,),
     ),
     (

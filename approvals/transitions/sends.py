@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from agentmail.models import Transport
 from agentmail.types import ReplyClass, SendReply
-from approvals import contacts, gates, judgements, people
+from approvals import contacts, gates, judgements, people, switch_scopes
 from approvals.content import content_of_revision, idempotency_key, send_token
 from approvals.freshness import Look, staleness
 from approvals.gates import Consequence, Verdict
@@ -26,7 +26,7 @@ from approvals.transitions import follow_ups, notifications
 from approvals.transitions.moves import lock_draft, lock_send, move_attempt, move_draft, move_send, void
 from audit.clock import database_now
 from audit.record import SYSTEM, Actor, record
-from policies import switch
+from policies import caps, switch
 
 # After the first, second and third failure to reach the provider; then the approval is void.
 CONNECT_BACKOFF_SECONDS = (5, 30, 120)
@@ -36,10 +36,11 @@ OUTCOME_POLL_SECONDS = 120
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A committed attempt: the right to make exactly one POST."""
+    """A committed attempt: the right to make exactly one POST, while the switch is open in all its scopes."""
 
     attempt: Attempt
     send: Send
+    scopes: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ def queue(
         "held_at": now if held else None,
         "waiting_for": "",
         "stop_reason": "",
+        "valid_until": None,
         "connect_failures": 0,
     }
     existing = Send.objects.select_for_update(of=("self",)).filter(draft=draft).first()
@@ -97,20 +99,29 @@ def queue(
 
 
 def claim(
-    send_id: int, *, decision_id: int, transport: str, look: Look | None, trouble: str, worker: str
+    send_id: int,
+    *,
+    decision_id: int,
+    transport: str,
+    look: Look | None,
+    trouble: str,
+    worker: str,
+    is_rehearsal: bool = False,
 ) -> Claim | Refusal | None:
-    """C5: ask every gate and, if all pass, commit the attempt that allows one POST.
+    """C5: ask every gate and, if all pass, commit the attempt that allows one POST and count it against the caps.
 
-    `decision_id` and `transport` are those that the worker prepared its request for. None when there is nothing to
-    claim, or when the send goes by another approval or another transport by now: whoever prepares it anew may claim
-    it. A refusal has been written when this returns. A send in `unknown` is claimed only when a named person
-    authorised a resend, and then goes back to `unknown` on any refusal.
+    `decision_id` and `transport` are those that the worker prepared its request for; with `is_rehearsal` it made
+    nothing ready for sending, so no attempt is given. None when there is nothing to claim, or when the send goes by
+    another approval or another transport by now: whoever prepares it anew may claim it. A refusal has been written
+    when this returns. A send in `unknown` is claimed only when a named person authorised a resend, and then goes back
+    to `unknown` on any refusal.
     """
     with transaction.atomic():
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL synchronous_commit TO ON")
-        _switch_of(send_id)
+        scopes = switch_scopes.scopes_of_send(send_id)
+        switch.read(scopes, lock=True)  # first, as in `_switch_of`
         send = lock_send(send_id)
         now = database_now()
         is_resend = send.state == SendState.UNKNOWN and send.resend_at is not None
@@ -119,7 +130,7 @@ def claim(
             return None
         if send.decision_id != decision_id or transport_of(send) != transport:
             return None
-        if _waits_for_its_wording(send, transport, look):
+        if not is_rehearsal and _waits_for_its_wording(send, transport, look):
             return None
         revision = send.decision.revision
         facts = gates.facts_about(
@@ -131,13 +142,18 @@ def claim(
             look=look,
             trouble=trouble,
             is_claim=True,
+            is_rehearsal=is_rehearsal,
         )
         verdicts = gates.evaluate(facts)
-        judgements.keep(facts, verdicts, Stage.CLAIM)
         if not gates.may_leave(verdicts):
             refusal = gates.first_refusal(verdicts) or verdicts[0]
+            # A send that waits is asked every few seconds; the same answer is kept once.
+            if refusal.consequence is not Consequence.WAIT or send.waiting_for != refusal.sentence[:300]:
+                judgements.keep(facts, verdicts, Stage.CLAIM)
             _refuse(send, refusal, verdicts, look, now=now)
             return Refusal(refusal)
+        judgements.keep(facts, verdicts, Stage.CLAIM)
+        caps.reserve(send.mailbox_id, send.token, keep=is_resend)
         if is_resend:
             for old in send.attempts.filter(state=AttemptState.UNKNOWN):
                 move_attempt(old, AttemptState.OVERRIDDEN, now=now)
@@ -163,7 +179,7 @@ def claim(
             gates=[verdict.to_json() for verdict in verdicts],
             data={"attempt": attempt.number, "worker": worker, "transport": attempt.transport},
         )
-    return Claim(attempt, send)
+    return Claim(attempt, send, scopes)
 
 
 def transport_of(send: Send) -> str:
@@ -198,6 +214,7 @@ def not_started(attempt_id: int, detail: str, *, held: str = "") -> None:
         if attempt.state != AttemptState.DISPATCHED or send.state != SendState.DISPATCHED:
             return
         move_attempt(attempt, AttemptState.NOT_STARTED, now=now, detail=detail[:500])
+        _refund(send)
         _back_in_queue(send, now=now, held=held, waiting_for="" if held else detail, seconds=0)
         _record(
             "approvals.send.not_started", send, outcome=held, reason=detail, data={"attempt": attempt.number}
@@ -296,7 +313,12 @@ def found(
         if send.state == SendState.ACCEPTED:
             return False
         now = database_now()
-        believed_not_sent = send.state in (SendState.STOPPED, SendState.FAILED, SendState.CLOSED_NOT_SENT)
+        believed_not_sent = send.state in (
+            SendState.STOPPED,
+            SendState.FAILED,
+            SendState.DRY_RUN,
+            SendState.CLOSED_NOT_SENT,
+        )
         attempt = (
             send.attempts.exclude(state__in=[AttemptState.REFUSED, AttemptState.NOT_STARTED])
             .order_by("-number")
@@ -304,6 +326,7 @@ def found(
         )
         before = send.state
         follow_ups.lock_open(send)
+        caps.count(send.mailbox_id, send.token)
         _accept(
             send,
             attempt,
@@ -370,6 +393,8 @@ def run_out(send_id: int) -> bool:
         send = lock_send(send_id)
         now = database_now()
         until = send.decision.valid_until
+        if until is not None and send.valid_until is not None:
+            until = max(until, send.valid_until)
         if send.state != SendState.QUEUED or until is None or until > now:
             return False
         sentence = _("The approval ran out before the draft could leave; look at it again.")
@@ -506,7 +531,7 @@ def _refuse(
     elif refusal.consequence is Consequence.WAIT:
         is_news = send.waiting_for != refusal.sentence[:300]
         Send.objects.filter(pk=send.pk, state=SendState.QUEUED).update(
-            waiting_for=refusal.sentence[:300], next_attempt_at=now + timedelta(seconds=WAIT_SECONDS)
+            waiting_for=refusal.sentence[:300], **_waiting_times(send, refusal, now)
         )
         if is_news:
             _record(
@@ -516,6 +541,14 @@ def _refuse(
                 reason=refusal.sentence,
                 gates=[verdict.to_json() for verdict in verdicts],
             )
+    elif refusal.consequence is Consequence.REHEARSED:
+        move_send(send, SendState.DRY_RUN, now=now, held="", held_at=None, waiting_for="")
+        _record(
+            "approvals.send.rehearsed",
+            send,
+            outcome=refusal.result,
+            gates=[verdict.to_json() for verdict in verdicts],
+        )
     else:
         draft_state, void_reason, fields = _after_stop(send, refusal, look)
         stop(
@@ -528,6 +561,22 @@ def _refuse(
             verdicts=verdicts,
             **fields,
         )
+
+
+def _waiting_times(send: Send, refusal: Verdict, now: datetime) -> dict[str, datetime]:
+    """When to ask again. An approval that waits for a time which is known does not run out before it."""
+    if refusal.retry_at is None:
+        return {"next_attempt_at": now + timedelta(seconds=WAIT_SECONDS)}
+    until = refusal.retry_at + timedelta(minutes=send.mailbox.approval_minutes)
+    if send.valid_until is not None:
+        until = max(until, send.valid_until)
+    return {"next_attempt_at": refusal.retry_at, "valid_until": min(until, send.draft.expires_at)}
+
+
+def _refund(send: Send) -> None:
+    # A mail of which an earlier attempt may have left keeps its place.
+    if not send.ambiguous:
+        caps.refund(send.token)
 
 
 def _after_stop(
@@ -681,6 +730,7 @@ def _make_unknown(send: Send, attempt: Attempt, reply: SendReply, *, now: dateti
             resend_by=None,
             **fields,
         )
+        notifications.note_send(send, now=now, kind=notifications.UNKNOWN)
     elif fields:
         # Its worker was given up for dead; what the late reply names is still worth asking for.
         Send.objects.filter(pk=send.pk, state=SendState.UNKNOWN).update(**fields)
@@ -696,6 +746,7 @@ def _make_unknown(send: Send, attempt: Attempt, reply: SendReply, *, now: dateti
 
 def _on_not_started(send: Send, attempt: Attempt, reply: SendReply, now: datetime) -> None:
     move_attempt(attempt, AttemptState.NOT_STARTED, now=now)
+    _refund(send)
     failures = send.connect_failures + 1
     Send.objects.filter(pk=send.pk).update(connect_failures=failures)
     if failures > len(CONNECT_BACKOFF_SECONDS):
@@ -808,7 +859,7 @@ def _back_in_queue(
         )
         return
     # A stop holds what is queued, and this was not queued when it came; its end must not let it out either.
-    reading = switch.read([switch.GLOBAL, send.mailbox.scope])
+    reading = switch.read(switch_scopes.scopes_of_send(send.pk))
     if not (held or reading.is_open):
         held, waiting_for = "blocked_kill_switch", reading.sentence
     move_send(
@@ -896,8 +947,7 @@ def _locked(attempt_id: int) -> tuple[Attempt, Send, datetime]:
 
 def _switch_of(send_id: int) -> switch.Reading:
     """Read and share-lock the switch of a send, before all other rows: a stop holds its row while it holds sends."""
-    mailbox_id = Send.objects.values_list("mailbox_id", flat=True).get(pk=send_id)
-    return switch.read([switch.GLOBAL, switch.mailbox_scope(mailbox_id)], lock=True)
+    return switch.read(switch_scopes.scopes_of_send(send_id), lock=True)
 
 
 def _unknown_for(send_id: int, person: User) -> Send:

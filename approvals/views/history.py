@@ -27,9 +27,9 @@ from approvals.history import (
     stages,
     why,
 )
-from approvals.judgements import PASSED, PENDING, named_version
-from approvals.models import Judgement
+from approvals.judgements import PASSED, PENDING
 from approvals.people import Person, Right
+from approvals.policy_rows import named_row
 from approvals.queries import draft_for, visible_mailboxes
 from approvals.views.access import person_of, signed_in
 from approvals.views.draft import GATE_WORDS
@@ -154,7 +154,7 @@ def judgement(request: HttpRequest, judgement_id: int) -> HttpResponseBase:
         "draft": draft_for(person, found.draft.public_id),
         "why": why(found),
         "verdicts": [{"word": GATE_WORDS.get(str(one["gate"]), one["gate"])} | one for one in found.verdicts],
-        "rules": _rules(found),
+        "rules": [named_row(str(rule)) for rule in found.rules],
     }
     return render(request, "approvals/judgement.html", context)
 
@@ -171,18 +171,8 @@ def _shown(line: HistoryLine) -> dict[str, Any]:
         "word": dict(RESULTS).get(found.result, found.result),
         "shape": shape,
         "tone": tone,
-        "rules": _rules(found),
+        "rules": [named_row(str(rule)) for rule in found.rules],
     }
-
-
-def _rules(found: Judgement) -> list[dict[str, Any]]:
-    """The policy rows that a judgement names, each with where all its judgements are listed."""
-    rows = []
-    for rule in found.rules:
-        name, version = named_version(str(rule))
-        address = reverse("approvals:history") + "?" + urlencode({"rule": name})
-        rows.append({"name": name, "version": version, "address": address})
-    return rows
 
 
 def _address(chosen: HistoryFilter, after: HistoryPlace | None) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -16,17 +17,20 @@ from approvals.forms_rules import (
     CONDITIONS,
     FIELD_WORDS,
     OPERATOR_WORDS,
+    ImportForm,
     RuleEditor,
+    digest_of,
     with_another_row,
     with_version,
 )
 from approvals.people import Right
 from approvals.views.access import person_of, signed_in
 from approvals.views.writing import NotWritable, nothing_changed
+from policies import exchange
 from policies import rules as domain
 from policies.changes import Conflict
-from policies.faults import Invalid
-from policies.models import Rule, Trigger, ValueList
+from policies.faults import Fault, Invalid
+from policies.models import EnforcedAt, Rule, Trigger, ValueList
 
 
 @require_safe
@@ -268,3 +272,78 @@ def _actions_text(rule: Rule) -> str:
     return ", ".join(
         f"{ACTION_WORDS[action['type']]} {action.get('value', '')}".strip() for action in rule.actions
     )
+
+
+@require_safe
+@signed_in
+def export(request: HttpRequest) -> HttpResponseBase:
+    person = person_of(request)
+    if not people.may(person, Right.READ_POLICIES):
+        raise PermissionDenied
+    answer = HttpResponse(
+        exchange.exported(rulebook.rules_for(person)), content_type="application/json; charset=utf-8"
+    )
+    answer["Content-Disposition"] = 'attachment; filename="rules.json"'
+    return answer
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def take_in(request: HttpRequest) -> HttpResponseBase:
+    _editor_or_403(request)
+    if request.method != "POST":
+        return _import_page(request, ImportForm())
+    form = ImportForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return _import_page(request, form, status=422)
+    text = form.said()
+    scopes = rulebook.all_scopes()
+    # What is written is what was shown: another text is shown first.
+    is_confirmed = "confirm" in request.POST and form.cleaned_data["digest"] == digest_of(text)
+    shown = ImportForm(initial={"text": text, "digest": digest_of(text)})
+    try:
+        if not is_confirmed:
+            return _import_page(request, shown, plan=exchange.planned(text, known_scopes=scopes))
+        actor = people.actor_for(person_of(request))
+        plan = exchange.imported(text, actor=actor, known_scopes=scopes)
+    except Invalid as invalid:
+        return _import_page(request, shown, faults=invalid.faults, status=422)
+    except NotWritable:
+        return _import_page(request, shown, problem=nothing_changed(), status=503)
+    messages.success(
+        request,
+        _("Taken in: %(rules)d rules and %(lists)d lists.")
+        % {"rules": len(plan.rules), "lists": len(plan.lists)},
+    )
+    return redirect("approvals:rules")
+
+
+def _import_page(
+    request: HttpRequest,
+    form: ImportForm,
+    *,
+    plan: exchange.Plan | None = None,
+    faults: Sequence[Fault] = (),
+    problem: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    context: dict[str, Any] = {
+        "here": "policies",
+        "form": form,
+        "plan": plan,
+        "rows": [
+            {
+                "name": fields["name"],
+                "is_known": fields["name"] in plan.known_names,
+                "actions": _actions_text(Rule(**fields)),
+                "scope": fields["scope"],
+                "enforced": EnforcedAt(fields["enforced_at"]).label,
+            }
+            for fields in plan.rules
+        ]
+        if plan
+        else [],
+        "faults": faults,
+        "problem": problem,
+    }
+    return render(request, "approvals/rules_import.html", context, status=status)

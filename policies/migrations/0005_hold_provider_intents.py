@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("policies", "0004_rules_and_lists"),
+        ("policies", "0004_switch_scopes"),
     ]
 
     operations = [

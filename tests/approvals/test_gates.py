@@ -37,8 +37,11 @@ def test_gates_are_asked_in_this_order() -> None:
         "recipients",
         "content",
         "rules",
+        "tier",
         "thread",
         "fresh",
+        "caps",
+        "dry_run",
     ]
 
 
@@ -346,7 +349,8 @@ def test_refusal_has_a_consequence(pending: Draft, mailbox: Mailbox) -> None:
         ({"undo_seconds": 61}, "undo_seconds"),
         ({"expiry_hours": 0}, "expiry_hours"),
         ({"approval_minutes": 0}, "approval_minutes"),
-        ({"mode": "autonomous"}, "mode"),
+        ({"mode": "monitored"}, "mode"),
+        ({"mode": "root"}, "mode"),
         ({"transport": "pigeon"}, "transport"),
         ({"colour": "red"}, "colour"),
     ],

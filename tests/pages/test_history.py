@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.urls import reverse
 
+from agentmail.models import Mailbox
 from approvals import gates
 from approvals.judgements import keep
 from approvals.models import Judgement, Stage
+from approvals.transitions import sends as transitions
 from audit.clock import database_now
 from audit.record import SYSTEM
 from policies import switch
@@ -160,3 +162,35 @@ def test_a_damaged_place_is_told(support, bob):
     page = browser(bob).page(LIST + "?after=x%7Cy")
 
     assert "This page address is damaged" in page.text()
+
+
+def test_an_approval_is_kept_as_what_it_made_of_every_open_question(support, alice):
+    Mailbox.objects.filter(pk=support.pk).update(undo_seconds=0)
+    support.refresh_from_db()
+    send = sends.queued(scenes.draft_in_thread(support), alice)
+
+    judgement = Judgement.objects.get(draft=send.draft, stage="approval")
+
+    assert judgement.result == "passed"
+    verdicts = {one["gate"]: one for one in judgement.verdicts}
+    assert verdicts["decision"]["sentence"] == "Approved by Alice Reviewer."
+    assert "Alice Reviewer approved knowing this." in verdicts["recipients"]["sentence"]
+
+
+def test_a_send_that_waits_is_judged_often_and_kept_once(support, alice):
+    Mailbox.objects.filter(pk=support.pk).update(undo_seconds=0)
+    support.refresh_from_db()
+    first = scenes.draft_in_thread(support)
+    send = sends.queued(first, alice)
+    for _ in range(3):
+        transitions.claim(
+            send.pk,
+            decision_id=send.decision_id,
+            transport=support.transport,
+            look=None,
+            trouble="The provider is silent.",
+            worker="worker-1",
+        )
+        type(send).objects.filter(pk=send.pk).update(next_attempt_at=database_now())
+
+    assert Judgement.objects.filter(draft=first, stage="claim").count() == 1
