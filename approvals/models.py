@@ -385,6 +385,7 @@ class Attempt(models.Model):
             ),
             models.CheckConstraint(condition=Q(state__in=list(AttemptState)), name="attempt_state_is_known"),
         ]
+        indexes = [models.Index(fields=["-request_started_at", "-id"], name="attempt_newest")]
 
     def __str__(self) -> str:
         return f"{self.send_id} attempt {self.number}"
@@ -769,3 +770,27 @@ class Instance(models.Model):
 
     def __str__(self) -> str:
         return str(self.identity)
+
+
+class StagedRelease(models.Model):
+    """Held sends of a scope that are resumed a few at a time, oldest first; see `approvals.stages`."""
+
+    scope = models.CharField(max_length=300)
+    per_hour = models.PositiveSmallIntegerField()
+    total = models.PositiveIntegerField()
+    resumed = models.PositiveIntegerField(default=0)
+    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    started_at = models.DateTimeField()
+    next_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    end_reason = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["scope"], condition=Q(ended_at__isnull=True), name="one_staged_release_per_scope"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.resumed}/{self.total}"

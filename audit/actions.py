@@ -148,6 +148,21 @@ _ALL = (
         _("Waited for sends under way"),
         _("After the stop, sends already under way were waited for: %(outcome)s."),
     ),
+    Action(
+        "policies.switch.tripped",
+        _("Limit passed"),
+        _("The desk stopped the mailbox by itself: %(reason)s"),
+    ),
+    Action(
+        "approvals.stages.started",
+        _("Resuming in stages"),
+        _("%(actor)s began to resume held mail a few at a time."),
+    ),
+    Action(
+        "approvals.stages.ended",
+        _("Resuming in stages ended"),
+        _("No more held mail is resumed by itself: %(reason)s"),
+    ),
     # Policies
     Action("policies.row.created", _("Policy added"), _("%(actor)s added to the policies.")),
     Action(

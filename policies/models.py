@@ -584,3 +584,27 @@ class ClassifierSettings(Versioned):
 
     def __str__(self) -> str:
         return f"{self.least_confidence}"
+
+
+class TripLimits(Versioned):
+    """When the desk stops a mailbox by itself, for a scope: everywhere, a workspace or a mailbox; see
+    `policies.trips`. The narrowest row counts.
+    """
+
+    scope = models.CharField(max_length=64, unique=True)
+    is_on = models.BooleanField(default=True)
+    window_hours = models.PositiveSmallIntegerField(default=24)
+    bounce_percent = models.PositiveSmallIntegerField(default=10)
+    bounce_sample = models.PositiveIntegerField(default=20)
+    complaint_hours = models.PositiveSmallIntegerField(default=168)
+    complaints_per_thousand = models.PositiveSmallIntegerField(default=5)
+    complaint_sample = models.PositiveIntegerField(default=100)
+    failures_in_a_row = models.PositiveSmallIntegerField(default=5)
+    pace_factor = models.PositiveSmallIntegerField(default=5)
+    pace_minimum = models.PositiveIntegerField(default=20)
+
+    class Meta:
+        verbose_name_plural = "trip limits"
+
+    def __str__(self) -> str:
+        return self.scope

@@ -68,6 +68,18 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         _("What the mail provider enforces by itself, also for what goes around this desk."),
         (Right.READ_POLICIES,),
     ),
+    (
+        "approvals:trips",
+        _("Automatic stops"),
+        _("When the desk stops a mailbox by itself."),
+        (Right.READ_POLICIES,),
+    ),
+    (
+        "approvals:switch_proof",
+        _("Proof of the switch"),
+        _("Each stop, how long it took and what was under way."),
+        (Right.AUDIT, Right.RESUME),
+    ),
 )
 
 
