@@ -214,6 +214,7 @@ class VoidReason(models.TextChoices):
     UNREACHABLE = "unreachable", _("The provider could not be reached")
     WITHDRAWN = "withdrawn", _("The draft was withdrawn")
     ANSWERED = "answered", _("The agent answered")
+    CANCELLED = "cancelled", _("Cancelled with all of the mailbox")
 
 
 class Decision(models.Model):

@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, path
 from approvals.views import (
     appearance,
     audit,
+    cancelling,
     caps,
     categories,
     channels,
@@ -142,6 +143,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("mailboxes/", mailboxes.mailboxes, name="mailboxes"),
     path("mailboxes/connect/", mailboxes.connect, name="connect"),
     path("mailboxes/<uuid:public_id>/", mailboxes.mailbox, name="mailbox"),
+    path("mailboxes/<uuid:public_id>/cancel-all/", cancelling.cancel_all, name="cancel_all"),
     path("mailboxes/<uuid:public_id>/stop/", mailboxes.stop, name="mailbox_stop"),
     path("mailboxes/<uuid:public_id>/resume/", mailboxes.resume, name="mailbox_resume"),
     path("mailboxes/<uuid:public_id>/mode/", modes.mode, name="mode"),

@@ -41,6 +41,11 @@ _ALL = (
         _("%(actor)s looked at the draft again and returned it to the queue."),
     ),
     Action("approvals.draft.expired", _("Draft expired"), _("Nobody decided in time.")),
+    Action(
+        "approvals.draft.cancelled",
+        _("Draft cancelled"),
+        _("%(actor)s cancelled the draft with all that waited in the mailbox."),
+    ),
     Action("approvals.draft.withdrawn", _("Draft withdrawn"), _("The draft is gone at the provider.")),
     Action(
         "approvals.draft.superseded", _("Draft superseded"), _("Another draft takes the place of this one.")

@@ -445,6 +445,36 @@ def request_changes(
     )
 
 
+def cancel(draft_id: int, *, person: User, reason: str) -> bool:
+    """End an open draft as one of many that a person cancels together; whether it was still open.
+
+    Counts as that person's rejection. Raises NotAllowed without the right to cancel; a draft that somebody decided
+    about, or whose approval waits to leave, is left alone.
+    """
+    with transaction.atomic():
+        draft = lock_draft(draft_id)
+        if not people.is_still_allowed(person.pk, people.Right.CANCEL, draft.mailbox_id):
+            raise NotAllowed(_("You may not cancel the drafts of this mailbox."))
+        if draft.state not in OPEN_DRAFT_STATES or draft.current_revision is None:
+            return False
+        now = database_now()
+        revision = _current(draft)
+        _void_live(draft, VoidReason.CANCELLED, now=now)
+        _decide(
+            draft,
+            revision,
+            DecisionKind.REJECT,
+            person,
+            now=now,
+            reason=reason,
+            form_id=None,
+            valid_until=None,
+        )
+        move_draft(draft, DraftState.REJECTED, now=now)
+        _record("approvals.draft.cancelled", draft, revision, actor=people.actor_for(person), reason=reason)
+        return True
+
+
 def undo(draft_id: int, *, person: User) -> Draft:
     """Take an approval back while its undo hold runs, or while its mail is held; the draft waits again.
 

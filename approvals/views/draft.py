@@ -38,7 +38,7 @@ from approvals.queries import (
 )
 from approvals.recipients import ask_about, deniable_domains
 from approvals.states import DraftState, SendState
-from approvals.templatetags.times import remaining
+from approvals.templatetags.times import expires_soon, remaining
 from approvals.transitions import drafts
 from approvals.transitions.drafts import AlreadyDecided, DecisionRefused, NotAllowed, Seen
 from approvals.views.access import draft_or_404, person_of, signed_in
@@ -345,7 +345,11 @@ def page_context(
         "problem": problem,
         "queue_address": queue_address(column["query"]),
         "next_address": _next_address(draft, column["drafts"], chosen),
-        "expiry_word": _("Expires in %(time)s") % {"time": remaining(draft.expires_at, now)},
+        "expiry_word": (
+            _("Expires soon, in %(time)s") if expires_soon(draft, now) else _("Expires in %(time)s")
+        )
+        % {"time": remaining(draft.expires_at, now)},
+        "expires_soon": expires_soon(draft, now),
         "refresh_address": _refresh_address(draft, chosen, version, revision, view),
         "refresh_seconds": MOVING_REFRESH_SECONDS if _is_moving(draft, send) else WAITING_REFRESH_SECONDS,
     }

@@ -252,6 +252,7 @@ def _page(
         "evaluations": evaluations_of(found),
         "may_manage": people.may(person, Right.MANAGE, found.pk),
         "may_stop": people.may(person, Right.STOP, found.pk),
+        "may_cancel": people.may(person, Right.CANCEL, found.pk),
         "may_resume": may_resume,
         "form": form or MailboxForm(mailbox=found),
         "stop_form": stop_form or StopForm(),
