@@ -6,13 +6,14 @@ import pytest
 from django.urls import reverse
 
 from agentmail.models import Mailbox
-from approvals import gates
+from approvals import gates, inbound_rules
 from approvals.judgements import keep
 from approvals.models import Judgement, Stage
 from approvals.transitions import sends as transitions
 from audit.clock import database_now
 from audit.record import SYSTEM
-from policies import switch
+from policies import changes, switch
+from policies.models import Rule
 from tests.pages import scenes, sends
 from tests.pages.pages import browser
 
@@ -194,3 +195,46 @@ def test_a_send_that_waits_is_judged_often_and_kept_once(support, alice):
         type(send).objects.filter(pk=send.pk).update(next_attempt_at=database_now())
 
     assert Judgement.objects.filter(draft=first, stage="claim").count() == 1
+
+
+@pytest.mark.row("001-29")
+def test_every_message_that_arrived_has_its_evaluation_in_the_list(support, bob):
+    billing = {"field": "body", "operator": "contains", "value": "invoice"}
+    rule = changes.create(
+        Rule,
+        actor=SYSTEM,
+        name="Invoices",
+        trigger="inbound",
+        conditions=[billing],
+        actions=[{"type": "set_category", "value": "Billing"}],
+    )
+    scenes.message(support, "t-1", body="Where is my invoice?")
+    scenes.message(support, "t-2", body="Good morning")
+
+    inbound_rules.judge_new(support)
+
+    shown = lines(bob)
+    assert [line["inbound"].category for line in shown] == ["", "Billing"]
+    assert [line["inbound"].category for line in lines(bob, f"?rule=rule:{rule.pk}")] == ["Billing"]
+    assert lines(bob, "?result=blocked") == []
+    assert "Category Billing." in browser(bob).page(LIST).text()
+
+
+@pytest.mark.row("001-30")
+def test_pages_of_three_sources_lose_and_double_nothing(support, bob):
+    draft = scenes.draft(support)
+    for number in range(25):
+        judged(draft)
+        scenes.message(support, f"t-{number}")
+        scenes.evaluation(support, f"m-{number}", evaluated_at=int(database_now().timestamp()))
+    inbound_rules.judge_new(support)
+
+    seen, address = [], LIST
+    while address:
+        response = browser(bob).get(address)
+        seen += response.context["lines"]
+        address = response.context["paging"]["next_address"]
+
+    for source in ("judgement", "inbound", "evaluation"):
+        found = [line[source].pk for line in seen if line.get(source)]
+        assert len(found) == len(set(found)) == 25
