@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("agentmail", "0001_initial"),
-        ("approvals", "0005_agent_of_draft"),
+        ("approvals", "0009_agent_of_draft"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("policies", "0004_categories"),
+        ("policies", "0010_categories"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("approvals", "0006_staged_releases"),
+        ("approvals", "0011_staged_releases"),
     ]
 
     operations = [

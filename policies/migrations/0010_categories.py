@@ -14,7 +14,7 @@ def add_shipped(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("policies", "0004_hold_provider_intents"),
+        ("policies", "0009_hold_provider_intents"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("policies", "0004_switch_scopes"),
+        ("policies", "0008_switch_scopes"),
     ]
 
     operations = [

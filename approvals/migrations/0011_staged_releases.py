@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("agentmail", "0001_initial"),
-        ("approvals", "0005_needs_person"),
+        ("approvals", "0010_needs_person"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
