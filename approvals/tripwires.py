@@ -25,6 +25,8 @@ from policies.models import TripLimits
 # One report alone never stops a mailbox, however few were sent.
 FEWEST_REPORTS = 2
 USUAL_DAYS = 7
+# In so many minutes something must have been sent before there is a usual pace; until then the caps are the guard.
+USUAL_MINUTES = 10
 _FAILED = (AttemptState.REFUSED, AttemptState.UNKNOWN, AttemptState.OVERRIDDEN, AttemptState.CLOSED)
 # Answers about the pace, the key or a draft that is gone say nothing about what is sent.
 _HARMLESS = (ReplyClass.RATE_LIMITED, ReplyClass.UNAUTHENTICATED, ReplyClass.GONE)
@@ -166,7 +168,9 @@ def _pace(mailbox: Mailbox, limits: TripLimits, now: datetime, released_at: date
         request_started_at__gte=now - timedelta(days=USUAL_DAYS), request_started_at__lt=now - minute
     ).values_list("request_started_at", flat=True)
     minutes = Counter(at.replace(second=0, microsecond=0) for at in earlier.iterator(chunk_size=2000))
-    usual = int(median(minutes.values())) if minutes else 0
+    if len(minutes) < USUAL_MINUTES:
+        return None
+    usual = int(median(minutes.values()))
     if count <= limits.pace_factor * usual:
         return None
     sentence = _(

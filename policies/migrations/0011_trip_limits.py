@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                 ("complaint_hours", models.PositiveSmallIntegerField(default=168)),
                 ("complaints_per_thousand", models.PositiveSmallIntegerField(default=5)),
                 ("complaint_sample", models.PositiveIntegerField(default=100)),
-                ("failures_in_a_row", models.PositiveSmallIntegerField(default=5)),
+                ("failures_in_a_row", models.PositiveSmallIntegerField(default=10)),
                 ("pace_factor", models.PositiveSmallIntegerField(default=5)),
                 ("pace_minimum", models.PositiveIntegerField(default=20)),
             ],

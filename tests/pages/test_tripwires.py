@@ -53,6 +53,14 @@ def bounced(box, person, count):
     return accepted(box, person, count, priya_nair=[("hard_bounce", "5.1.1")])
 
 
+def one_a_minute(box, person, count):
+    """Mail that left yesterday, one more in each of so many minutes."""
+    yesterday = (database_now() - timedelta(days=1)).replace(second=5)
+    for number, send in enumerate(accepted(box, person, count)):
+        began = yesterday + timedelta(minutes=number)
+        Attempt.objects.filter(send=send).update(request_started_at=began)
+
+
 def is_open(box):
     return switch.read([box.scope]).is_open
 
@@ -141,19 +149,25 @@ def test_a_provider_that_asks_to_wait_is_no_failure(box, mara):
 
 def test_a_pace_far_above_the_usual_stops_the_mailbox(box, mara):
     limit(pace_minimum=5, pace_factor=2)
-    for send in accepted(box, mara, 2):
-        Attempt.objects.filter(send=send).update(request_started_at=database_now() - timedelta(days=1))
+    one_a_minute(box, mara, tripwires.USUAL_MINUTES)
     accepted(box, mara, 6)
 
     assert tripwires.check_all() == 1
     assert "6 sends within a minute; usual are" in switch.read([box.scope]).sentence
 
 
+def test_a_mailbox_without_a_usual_pace_is_left_to_its_caps(box, mara):
+    limit(pace_minimum=5, pace_factor=2)
+    one_a_minute(box, mara, tripwires.USUAL_MINUTES - 1)
+    accepted(box, mara, 30)
+
+    assert tripwires.check_all() == 0
+
+
 def test_a_pace_that_is_usual_trips_nothing(box, mara):
     limit(pace_minimum=5, pace_factor=2)
-    day_before = database_now() - timedelta(days=1)
-    for send in accepted(box, mara, 4):
-        Attempt.objects.filter(send=send).update(request_started_at=day_before)
+    for _ in range(3):
+        one_a_minute(box, mara, tripwires.USUAL_MINUTES)
     accepted(box, mara, 6)
 
     assert tripwires.check_all() == 0
