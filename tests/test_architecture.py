@@ -284,7 +284,7 @@ def file_of(module: str) -> Path | None:
     return path.with_suffix(".py") if path.with_suffix(".py").is_file() else None
 
 
-@pytest.mark.row("000-40")
+@pytest.mark.row("000-40", "003-08")
 def test_no_gate_can_reach_a_client_of_a_model() -> None:
     waiting = [*sources("approvals/gates"), *sources("policies")]
     seen: set[Path] = set()

@@ -150,7 +150,7 @@ def test_with_spacing_two_caps_do_not_leave_around_a_boundary() -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.row("001-15")
+@pytest.mark.row("001-15", "001-03")
 def test_a_burst_of_60_stops_at_50() -> None:
     taken = 0
     for number in range(60):
@@ -271,7 +271,7 @@ def test_there_is_one_default_at_most() -> None:
 # In the claim
 
 
-@pytest.mark.row("000-06", "001-09")
+@pytest.mark.row("000-06", "001-09", "000-01")
 def test_the_send_past_the_cap_waits_until_the_window_opens(
     agent_writes: Callable[..., Draft], alice: User, mailbox: Mailbox, sandbox: Any
 ) -> None:

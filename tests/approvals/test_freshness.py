@@ -252,7 +252,7 @@ def test_poll_marks_waiting_and_approved_drafts_of_a_moved_thread_stale(
         assert draft.state == "stale"
 
 
-@pytest.mark.row("K18")
+@pytest.mark.row("K18", "001-03")
 def test_h47_of_two_approved_drafts_in_one_thread_the_second_becomes_stale(
     pending: Draft, agent_writes: Callable[..., Draft], alice: User, sandbox: Any
 ) -> None:

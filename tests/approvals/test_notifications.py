@@ -112,7 +112,7 @@ def test_the_other_modes_tell_nobody(pending: Draft, mailbox: Mailbox, alice: Us
     assert not Notification.objects.exists()
 
 
-@pytest.mark.row("004-22", "004-23")
+@pytest.mark.row("004-22", "K27")
 def test_a_webhook_is_signed_in_both_forms_and_names_its_type(
     routine_writes: Callable[..., Draft], mailbox: Mailbox, listener: Listener
 ) -> None:

@@ -278,7 +278,6 @@ def test_an_unknown_mode_is_named(mailbox: Mailbox) -> None:
         mailboxes.change(mailbox.pk, actor=SYSTEM, mode="root")
 
 
-@pytest.mark.row("004-44")
 def test_the_estimate_is_the_median_time_to_a_decision_and_says_when_it_is_not_known(
     agent_writes: Callable[..., Draft], mailbox: Mailbox, alice: User
 ) -> None:

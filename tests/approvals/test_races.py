@@ -134,7 +134,7 @@ def alices_browser(server: str, alice: User) -> Browser:
     return Browser(server, alice)
 
 
-@pytest.mark.row("D3", "K3")
+@pytest.mark.row("D3", "K3", "000-01")
 def test_h1_fifty_identical_clicks_on_the_page_make_one_decision_and_one_send(
     pending: Draft, alices_browser: Browser, sandbox: Any
 ) -> None:

@@ -265,6 +265,7 @@ def test_a_draft_that_is_not_fully_read_says_what_is_missing(desk, support):
     assert page.button("Approve and send").get("disabled") is not None
 
 
+@pytest.mark.row("003-07")
 def test_notes_name_a_new_recipient_a_new_link_and_a_new_amount(desk, support):
     draft = scenes.draft_in_thread(
         support,

@@ -51,6 +51,7 @@ def change(person, box, to, **fields):
 
 
 @pytest.mark.parametrize("who", ROLES)
+@pytest.mark.row("D8")
 def test_each_role_sees_and_changes_what_the_table_says(people, support, who):
     client = browser(people[who])
     stricter = {"to": "read_only", "seen": "gated_send"}
@@ -180,6 +181,7 @@ def test_the_card_says_what_the_next_step_usually_asks_for(carol, support):
     assert "0 of 30 days in this mode" in page.text()
 
 
+@pytest.mark.row("D8")
 def test_every_change_is_listed_with_old_and_new_mode_and_reason(carol, support):
     assert changed(carol, support, "autonomous")
 
