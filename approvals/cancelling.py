@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
+from django.db import DatabaseError
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
@@ -12,6 +13,7 @@ from agentmail.models import Mailbox
 from approvals.models import Draft
 from approvals.states import OPEN_DRAFT_STATES
 from approvals.transitions import drafts
+from audit.clock import database_now
 
 # A request ends so many; the rest waits for the next one, which the page offers.
 CANCELLED_AT_ONCE = 200
@@ -27,9 +29,17 @@ class CountChanged(Exception):
         self.count = count
 
 
+class Interrupted(Exception):
+    """The run stopped after `cancelled` drafts, which stay cancelled; the chained cause is what stopped it."""
+
+    def __init__(self, cancelled: int) -> None:
+        super().__init__(f"stopped after {cancelled}")
+        self.cancelled = cancelled
+
+
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """What one step did: drafts cancelled, drafts that were decided about meanwhile, drafts that still wait."""
+    """What one step did: drafts cancelled, drafts that were decided or expired meanwhile, drafts that still wait."""
 
     cancelled: int
     left_alone: int
@@ -37,9 +47,15 @@ class Cancelled:
 
 
 def open_in(mailbox: Mailbox) -> QuerySet[Draft]:
-    """What cancelling all would end, the next to expire first. Approved mail that waits to leave is not among it."""
+    """What cancelling all would end, the next to expire first.
+
+    Neither approved mail that waits to leave is among it, nor a draft whose time is over: that one expires.
+    """
     return Draft.objects.filter(
-        mailbox=mailbox, state__in=OPEN_DRAFT_STATES, current_revision__isnull=False
+        mailbox=mailbox,
+        state__in=OPEN_DRAFT_STATES,
+        current_revision__isnull=False,
+        expires_at__gt=database_now(),
     ).order_by("expires_at", "pk")
 
 
@@ -48,7 +64,8 @@ def cancel_all(
 ) -> Cancelled:
     """End up to `at_once` open drafts of a mailbox, each in its own transaction with its own entry.
 
-    `confirmed` is the number the person saw. Raises CountChanged, with nothing done, and NotAllowed.
+    `confirmed` is the number the person saw. Raises CountChanged, NotAllowed or DatabaseError with nothing done;
+    Interrupted when the right or the database was lost on the way.
     """
     found = open_in(mailbox)
     count = found.count()
@@ -56,8 +73,12 @@ def cancel_all(
         raise CountChanged(count)
     cancelled = left_alone = 0
     for draft_id in list(found.values_list("pk", flat=True)[:at_once]):
-        if drafts.cancel(draft_id, person=person, reason=reason):
-            cancelled += 1
-        else:
-            left_alone += 1
+        try:
+            was_open = drafts.cancel(draft_id, person=person, reason=reason)
+        except (drafts.NotAllowed, DatabaseError) as error:
+            if cancelled:
+                raise Interrupted(cancelled) from error
+            raise
+        cancelled += was_open
+        left_alone += not was_open
     return Cancelled(cancelled, left_alone, open_in(mailbox).count())

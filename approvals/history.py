@@ -222,4 +222,6 @@ def stages() -> list[tuple[str, str]]:
     """The stages of ours with their words, and those of the provider that are in use."""
     known = RuleEvaluation.objects.order_by("stage").values_list("stage", flat=True).distinct()
     ours = {stage.value: str(stage.label) for stage in Stage}
-    return list((ours | {INBOUND_STAGE: INBOUND_STAGE} | {stage: stage for stage in known}).items())
+    return list(
+        (ours | {stage: stage for stage in known} | {INBOUND_STAGE: _("Arrival of a message")}).items()
+    )

@@ -449,15 +449,15 @@ def cancel(draft_id: int, *, person: User, reason: str) -> bool:
     """End an open draft as one of many that a person cancels together; whether it was still open.
 
     Counts as that person's rejection. Raises NotAllowed without the right to cancel; a draft that somebody decided
-    about, or whose approval waits to leave, is left alone.
+    about, whose approval waits to leave, or whose time is over, is left alone.
     """
     with transaction.atomic():
         draft = lock_draft(draft_id)
         if not people.is_still_allowed(person.pk, people.Right.CANCEL, draft.mailbox_id):
             raise NotAllowed(_("You may not cancel the drafts of this mailbox."))
-        if draft.state not in OPEN_DRAFT_STATES or draft.current_revision is None:
-            return False
         now = database_now()
+        if draft.state not in OPEN_DRAFT_STATES or draft.current_revision is None or draft.expires_at <= now:
+            return False
         revision = _current(draft)
         _void_live(draft, VoidReason.CANCELLED, now=now)
         _decide(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from typing import Any
 from uuid import UUID
 
@@ -9,13 +10,14 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
 from agentmail.models import Mailbox
 from approvals import cancelling, people
-from approvals.cancelling import Cancelled, CountChanged
+from approvals.cancelling import Cancelled, CountChanged, Interrupted
 from approvals.forms import REASON_CHARACTERS
 from approvals.ledgers import mailbox_for
 from approvals.people import Right
@@ -23,6 +25,7 @@ from approvals.transitions.drafts import NotAllowed
 from approvals.views.access import person_of, signed_in
 from approvals.views.writing import NotWritable, nothing_changed
 
+logger = logging.getLogger(__name__)
 EXAMPLES_SHOWN = 10
 
 
@@ -70,12 +73,21 @@ def cancel_all(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
         return _page(request, mailbox, form, problem=str(refusal), status=409)
     except NotAllowed as refusal:
         return _page(request, mailbox, form, problem=str(refusal), status=403)
+    except Interrupted as stopped:
+        return _page(request, mailbox, form, stopped_after=stopped.cancelled, **_cause(stopped))
     except NotWritable:
         return _page(request, mailbox, form, problem=nothing_changed(), status=503)
     messages.success(request, _said(done))
     if done.remaining:
         return redirect("approvals:cancel_all", public_id)
     return redirect("approvals:mailbox", public_id)
+
+
+def _cause(stopped: Interrupted) -> dict[str, Any]:
+    if isinstance(stopped.__cause__, NotAllowed):
+        return {"problem": str(stopped.__cause__), "status": 403}
+    logger.error("cancelling all stopped on the way", exc_info=stopped)
+    return {"problem": _("The database took no more writes; go on in a moment."), "status": 503}
 
 
 def _said(done: Cancelled) -> str:
@@ -86,8 +98,8 @@ def _said(done: Cancelled) -> str:
     if done.left_alone:
         parts.append(
             ngettext(
-                "%(count)d was decided about meanwhile and left alone.",
-                "%(count)d were decided about meanwhile and left alone.",
+                "%(count)d was decided or expired meanwhile and left alone.",
+                "%(count)d were decided or expired meanwhile and left alone.",
                 done.left_alone,
             )
             % {"count": done.left_alone}
@@ -101,7 +113,13 @@ def _said(done: Cancelled) -> str:
 
 
 def _page(
-    request: HttpRequest, mailbox: Mailbox, form: CancelForm, *, problem: str = "", status: int = 200
+    request: HttpRequest,
+    mailbox: Mailbox,
+    form: CancelForm,
+    *,
+    problem: str = "",
+    stopped_after: int = 0,
+    status: int = 200,
 ) -> HttpResponse:
     found = cancelling.open_in(mailbox)
     context: dict[str, Any] = {
@@ -113,5 +131,6 @@ def _page(
         "at_once": cancelling.CANCELLED_AT_ONCE,
         "examples": list(found[:EXAMPLES_SHOWN]),
         "problem": problem,
+        "stopped_after": stopped_after,
     }
     return render(request, "approvals/cancel_all.html", context, status=status)

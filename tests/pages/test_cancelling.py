@@ -1,11 +1,15 @@
 """Cancelling all that waits in a mailbox, with its count and a confirmation."""
 
+from datetime import timedelta
+
 import pytest
+from django.db.models.signals import post_save
 from django.urls import reverse
 
 from approvals import cancelling
-from approvals.models import Decision, Draft
+from approvals.models import Decision, Draft, Membership
 from approvals.transitions import drafts
+from audit.clock import database_now
 from audit.models import Entry
 from tests.pages import scenes, sends
 from tests.pages.pages import browser
@@ -99,6 +103,37 @@ def test_a_draft_that_was_decided_meanwhile_is_left_alone(box, olga, mara):
 
     assert drafts.cancel(draft.pk, person=olga, reason="All") is False
     assert Decision.objects.get().person == mara
+
+
+@pytest.mark.row("004-39")
+def test_a_draft_whose_time_is_over_is_left_to_expire(box, olga):
+    draft = scenes.draft(box)
+    Draft.objects.filter(pk=draft.pk).update(expires_at=database_now() - timedelta(seconds=1))
+
+    assert "Nothing waits in this mailbox." in browser(olga).page(address(box)).text()
+    assert drafts.cancel(draft.pk, person=olga, reason="All") is False
+    assert drafts.expire(draft.pk)
+    assert states() == ["expired"]
+    assert not Decision.objects.exists()
+
+
+def test_a_right_that_is_lost_on_the_way_stops_and_says_how_many_were_cancelled(box, olga):
+    for _ in range(3):
+        scenes.draft(box)
+
+    def revoke(**_kwargs):
+        Membership.objects.filter(user=olga).update(role="auditor")
+
+    post_save.connect(revoke, sender=Decision)
+    try:
+        response = submitted(olga, box)
+    finally:
+        post_save.disconnect(revoke, sender=Decision)
+
+    assert response.status_code == 403
+    assert "1 draft was cancelled before it stopped." in response.content.decode()
+    assert "Nothing was cancelled." not in response.content.decode()
+    assert states() == ["rejected", "pending", "pending"]
 
 
 def test_many_are_cancelled_in_steps(box, olga):

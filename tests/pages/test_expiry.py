@@ -34,6 +34,17 @@ def test_three_quarters_of_the_time_bring_a_warning_to_queue_and_page(support, a
 
 
 @pytest.mark.row("004-39")
+@pytest.mark.parametrize("state", ["stale", "changes_requested"])
+def test_a_draft_that_waits_for_something_else_is_warned_about_too(support, alice, state):
+    draft = aged(scenes.draft(support), 0.76)
+    Draft.objects.filter(pk=draft.pk).update(
+        state=state, stale_reason="new_message" if state == "stale" else ""
+    )
+
+    assert "expires soon" in browser(alice).page("/queue/", data={"state": state}).text().casefold()
+
+
+@pytest.mark.row("004-39")
 def test_an_expired_draft_is_told_apart_from_a_rejected_one(support, alice):
     draft = aged(scenes.draft(support), 1.01)
     drafts.expire(draft.pk)

@@ -217,6 +217,9 @@ def test_every_message_that_arrived_has_its_evaluation_in_the_list(support, bob)
     assert [line["inbound"].category for line in shown] == ["", "Billing"]
     assert [line["inbound"].category for line in lines(bob, f"?rule=rule:{rule.pk}")] == ["Billing"]
     assert lines(bob, "?result=blocked") == []
+    assert len(lines(bob, "?stage=inbox_processing")) == 2
+    assert lines(bob, "?stage=claim") == []
+    assert "Arrival of a message" in browser(bob).page(LIST).text()
     assert "Category Billing." in browser(bob).page(LIST).text()
 
 
