@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -15,7 +15,7 @@ from agentmail.client import NylasClient, configured_client
 from agentmail.exceptions import NotFound, ProviderError
 from agentmail.failpoints import reach
 from agentmail.models import Mailbox
-from approvals import freshness, intake
+from approvals import arrival, freshness, intake, people, recipients
 from approvals.content import JSON_ATTACHMENT_BYTES, Content, content_of_revision, edited, json_attachment
 from approvals.freshness import Look
 from approvals.models import AttachmentBlob, Decision, DecisionKind, Draft, FollowUp, Revision
@@ -25,10 +25,15 @@ from approvals.transitions.drafts import (
     AlreadyDecided,
     DecisionRefused,
     DraftChanged,
+    GateRefused,
+    NotAllowed,
     NotOpen,
     Seen,
     ThreadMoved,
 )
+from policies import changes
+from policies.models import RecipientKind
+from policies.recipients import NewEntry
 
 logger = logging.getLogger(__name__)
 
@@ -60,11 +65,18 @@ def open_draft(draft: Draft) -> tuple[Look | None, str]:
     return look, ""
 
 
-def approve(draft: Draft, *, person: User, seen: Seen, form_id: uuid.UUID | None) -> Decision:
+def approve(
+    draft: Draft,
+    *,
+    person: User,
+    seen: Seen,
+    form_id: uuid.UUID | None,
+    also: Callable[[], object] | None = None,
+) -> Decision:
     """Approve what was seen; the mail leaves after the undo hold, through every gate again.
 
-    Reads draft and thread again first. Raises AlreadyDecided, NotOpen, DraftExpired, DraftChanged, ThreadMoved,
-    NotAllowed, GateRefused or ProviderSilent.
+    Reads draft and thread again first; `also` is done in the transaction of the approval. Raises AlreadyDecided,
+    NotOpen, DraftExpired, DraftChanged, ThreadMoved, NotAllowed, GateRefused or ProviderSilent.
     """
     reach("C0")
     _refuse_decided(draft)
@@ -81,7 +93,72 @@ def approve(draft: Draft, *, person: User, seen: Seen, form_id: uuid.UUID | None
         ) from error
     if moved is not None:
         raise moved
-    return drafts.approve(draft.pk, person=person, seen=seen, look=look, form_id=form_id)
+    try:
+        return drafts.approve(draft.pk, person=person, seen=seen, look=look, form_id=form_id, also=also)
+    except GateRefused as refusal:
+        if refusal.verdict.gate == "tier":
+            # Its category was changed while it waited.
+            arrival.categorise(draft.pk)
+        raise
+
+
+def approve_and_allow(draft: Draft, *, person: User, seen: Seen, form_id: uuid.UUID | None) -> Decision:
+    """Approve, and allow the recipients on no list, which the person was asked about, for this mailbox from now on.
+
+    Both are kept or neither is. Raises as `approve`; NotAllowed without the right to edit the lists.
+    """
+
+    def allow() -> None:
+        _check_may_edit_lists(draft, person)
+        found = recipients.judged(draft.mailbox, _addressed_by(draft))
+        unknown = [one.address for one in recipients.unknown_among(found)]
+        shown = [address for address in unknown if recipients.ask_about(address) in seen.asks]
+        _add_to_lists(draft, RecipientKind.ALLOW, shown, person=person)
+
+    return approve(draft, person=person, seen=seen, form_id=form_id, also=allow)
+
+
+def reject_and_deny(
+    draft: Draft, *, person: User, seen: Seen, reason: str, domain: str, form_id: uuid.UUID | None
+) -> Decision:
+    """Reject, and deny a domain that the draft is addressed to for this mailbox from now on.
+
+    Both are kept or neither is. Raises as `reject`; NotAllowed without the right to edit the lists, DecisionRefused
+    for a domain that is none of the draft's or is the mailbox's own.
+    """
+
+    def deny() -> None:
+        _check_may_edit_lists(draft, person)
+        if domain not in recipients.deniable_domains(draft.mailbox, _addressed_by(draft)):
+            raise DecisionRefused(_("The draft is not addressed to %(domain)s.") % {"domain": domain[:253]})
+        _add_to_lists(draft, RecipientKind.DENY, [domain], person=person)
+
+    _refuse_decided(draft)
+    return drafts.reject(draft.pk, person=person, seen=seen, reason=reason, form_id=form_id, also=deny)
+
+
+def _check_may_edit_lists(draft: Draft, person: User) -> None:
+    if not people.is_still_allowed(person.pk, people.Right.EDIT_LISTS, draft.mailbox_id):
+        raise NotAllowed(_("You may not edit the lists of this mailbox."))
+
+
+def _addressed_by(draft: Draft) -> list[str]:
+    # Inside the transaction of the decision, which has locked the row: the revision decided about.
+    now = Draft.objects.select_related("current_revision", "mailbox").get(pk=draft.pk)
+    if now.current_revision is None:
+        raise DraftChanged(_("This draft has no content yet."))
+    return recipients.addressed_by(content_of_revision(now.current_revision), now.mailbox)
+
+
+def _add_to_lists(draft: Draft, kind: RecipientKind, patterns: Sequence[str], *, person: User) -> None:
+    note = _("From a draft, with the decision about it")
+    entries = [NewEntry(kind, draft.mailbox.scope, pattern, note) for pattern in patterns]
+    try:
+        recipients.add(entries, person=person)
+    except changes.Conflict as conflict:
+        raise DecisionRefused(
+            _("Somebody changed the lists at the same moment, so nothing was decided. Try again.")
+        ) from conflict
 
 
 def edit(draft: Draft, *, person: User, seen: Seen, changes: Mapping[str, Any]) -> Revision:
@@ -89,7 +166,9 @@ def edit(draft: Draft, *, person: User, seen: Seen, changes: Mapping[str, Any]) 
     if draft.current_revision is None:
         raise DraftChanged(_("This draft has no content yet."))
     content = edited(content_of_revision(draft.current_revision), changes)
-    return drafts.edit(draft.pk, person=person, seen=seen, content=content)
+    revision = drafts.edit(draft.pk, person=person, seen=seen, content=content)
+    arrival.name_category(draft.pk)
+    return revision
 
 
 def reject(draft: Draft, *, person: User, seen: Seen, reason: str, form_id: uuid.UUID | None) -> Decision:

@@ -13,10 +13,11 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from enum import StrEnum
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection
 from django.utils.translation import gettext as _
 
 from agentmail import mirror
@@ -164,15 +165,21 @@ def _dispatch_locked(send: Send, lock: locks.HeldLock) -> Result:
             sends.defer(send.pk, trouble, seconds=PROVIDER_SILENT_SECONDS)
             return Result.DEFERRED
     reach("C4")
-    claimed = sends.claim(  # C5
-        send.pk,
-        decision_id=send.decision_id,
-        transport=transport,
-        look=look,
-        trouble=trouble,
-        worker=worker_name(),
-        is_rehearsal=is_rehearsal,
-    )
+    try:
+        claimed = sends.claim(  # C5
+            send.pk,
+            decision_id=send.decision_id,
+            transport=transport,
+            look=look,
+            trouble=trouble,
+            worker=worker_name(),
+            is_rehearsal=is_rehearsal,
+        )
+    except IntegrityError:
+        # Two sends of a thread that are claimed at one moment: the database lets one of them through.
+        logger.info("send %s was claimed beside another one of its thread", send.pk)
+        sends.defer(send.pk, _("Waits for another send of the same thread."), seconds=sends.WAIT_SECONDS)
+        return Result.DEFERRED
     if claimed is None:
         return Result.NOTHING
     if isinstance(claimed, sends.Refusal):
@@ -199,6 +206,8 @@ def _post(
             return Result.NOT_STARTED
         reach("C6")
         reply = _call(send, attempt, payload, content_type)  # C7, C8 inside
+        if reply.reply_class is ReplyClass.GONE:
+            reply = _looked_for(send, reply)
         _write_down(attempt, reply)  # C9
         reach("C9")
     if reply.reply_class is ReplyClass.UNAUTHENTICATED:
@@ -239,6 +248,15 @@ def _call(send: Send, attempt: Attempt, payload: bytes, content_type: str) -> Se
         idempotency_key=attempt.idempotency_key,
         attempt_id=attempt.pk,
     )
+
+
+def _looked_for(send: Send, reply: SendReply) -> SendReply:
+    """Accept a mail whose draft is gone because it left already; otherwise give what its reply proves then."""
+    try:
+        _found_by_token(send, configured_client())
+    except ProviderError:
+        return replace(reply, reply_class=ReplyClass.AMBIGUOUS)
+    return reply
 
 
 def _second_look(claim: sends.Claim, look: Look | None, lock: locks.HeldLock) -> tuple[str, str] | None:

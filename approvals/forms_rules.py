@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
+from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
+from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
@@ -129,7 +131,7 @@ class ConditionRow(forms.Form):
     leave_out = forms.BooleanField(label=_lazy("Leave this condition out"), required=False)
 
     def __init__(self, *args: Any, among: Sequence[tuple[str, str]] = (), **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
         self.fields["lists"].choices = among  # type: ignore[attr-defined]
         if not among:
             del self.fields["lists"]
@@ -153,7 +155,7 @@ class ActionRow(forms.Form):
     leave_out = forms.BooleanField(label=_lazy("Leave this action out"), required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
 
     def said(self) -> dict[str, Any] | None:
         cleaned = self.cleaned_data
@@ -336,8 +338,14 @@ class ImportForm(forms.Form):
     file = forms.FileField(label=_lazy("Or a file"), required=False)
     digest = forms.CharField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, auto_id="import_%s", label_suffix="", **kwargs)
+    def __init__(
+        self,
+        data: QueryDict | None = None,
+        files: MultiValueDict[str, UploadedFile] | None = None,
+        *,
+        initial: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data, files, initial=initial, auto_id="import_%s", label_suffix="")
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

@@ -302,7 +302,9 @@ def colleagues(follow_up: FollowUp) -> list[User]:
         role__in=people.roles_with(Right.FOLLOW_UP),
     )
     found = User.objects.filter(is_active=True, pk__in=memberships.values("user_id"))
-    return list(found.exclude(pk=follow_up.assigned_to_id).order_by("first_name", "last_name", "username"))
+    if follow_up.assigned_to_id is not None:
+        found = found.exclude(pk=follow_up.assigned_to_id)
+    return list(found.order_by("first_name", "last_name", "username"))
 
 
 # Unknown

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from agentmail.mail_html import links
 from agentmail.models import Message
 from approvals.models import Revision
 
-_LINK = re.compile(r"""https?://[^\s<>"')\]]+""", re.IGNORECASE)
+_LINK = re.compile(r"""(?:https?:[/\\]+|\bwww\.)[^\s<>"')\]]+""", re.IGNORECASE)
+# As browsers read them: any number of slashes, of either kind, stands between scheme and host.
+_SCHEME = re.compile(r"\s*(https?|ftp):[/\\]*", re.IGNORECASE)
+_CURRENCY = r"(?:EUR|USD|GBP|CHF|JPY)"
+_NUMBER = r"\d[\d.,]{0,30}"
 # No part repeats without a limit, so that a page of digits takes no longer than a page of words.
 _AMOUNT = re.compile(
-    r"(?:[€£$¥]\s?\d[\d.,]{0,30}\d|[€£$¥]\s?\d|\d[\d.,]{0,30}\s?(?:€|£|EUR\b|USD\b|GBP\b|%))"
+    rf"(?:[€£$¥]\s?\d[\d.,]{{0,30}}\d|[€£$¥]\s?\d|\b{_CURRENCY}\s?{_NUMBER}"
+    rf"|{_NUMBER}\s?(?:[€£$¥%]|{_CURRENCY}\b|(?:euros?|dollars?|pounds|percent)\b))",
+    re.IGNORECASE,
 )
 
 
@@ -46,10 +52,14 @@ def said_in(messages: Sequence[Message]) -> str:
 
 
 def host_of(link: str) -> str:
-    """The host of an address without "www.", in its ASCII form; empty when it has none."""
+    """The host of an address without "www." and closing dots, in its ASCII form; empty when it has none."""
+    text = link.strip().replace("\\", "/")
+    if text[:4].lower() == "www.":
+        text = f"https://{text}"
     try:
-        host = (urlsplit(link).hostname or "").removeprefix("www.")
-        return host.encode("idna").decode("ascii") if not host.isascii() else host
+        host = unquote(urlsplit(_SCHEME.sub(r"\1://", text, count=1)).hostname or "")
+        host = host if host.isascii() else host.encode("idna").decode("ascii")
+        return host.lower().rstrip(".").removeprefix("www.")
     except (ValueError, UnicodeError):
         return ""
 

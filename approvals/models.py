@@ -96,6 +96,12 @@ class Draft(models.Model):
     is_complete = models.BooleanField(default=True)
     incomplete_reason = models.CharField(max_length=300, blank=True)
 
+    # Key of the category that names the current revision, empty for none; see `policies.classifier`.
+    category = models.CharField(max_length=48, blank=True)
+    # What the agent says about its own draft; it can only tighten.
+    agent_category = models.CharField(max_length=100, blank=True)
+    agent_confidence = models.FloatField(null=True)
+
     stale_reason = models.CharField(max_length=20, choices=StaleReason, blank=True)
     stale_message_ids = models.JSONField(default=list)
 
@@ -122,6 +128,7 @@ class Draft(models.Model):
             models.Index(fields=["state", "expires_at", "id"], name="draft_by_state"),
             models.Index(fields=["mailbox", "thread_id"], name="draft_by_thread"),
             models.Index(fields=["arrived_at", "id"], name="draft_by_arrival"),
+            models.Index(fields=["category", "state"], name="draft_by_category"),
             models.Index(
                 fields=["-state_changed_at"],
                 name="draft_to_discard",
@@ -207,6 +214,7 @@ class VoidReason(models.TextChoices):
     UNREACHABLE = "unreachable", _("The provider could not be reached")
     WITHDRAWN = "withdrawn", _("The draft was withdrawn")
     ANSWERED = "answered", _("The agent answered")
+    CANCELLED = "cancelled", _("Cancelled with all of the mailbox")
 
 
 class Decision(models.Model):
@@ -378,6 +386,7 @@ class Attempt(models.Model):
             ),
             models.CheckConstraint(condition=Q(state__in=list(AttemptState)), name="attempt_state_is_known"),
         ]
+        indexes = [models.Index(fields=["-request_started_at", "-id"], name="attempt_newest")]
 
     def __str__(self) -> str:
         return f"{self.send_id} attempt {self.number}"
@@ -593,6 +602,52 @@ class FollowUp(models.Model):
         return str(self.public_id)
 
 
+class NeedsPersonState(models.TextChoices):
+    OPEN = "open", _("Open")
+    CLOSED = "closed", _("Closed")
+
+
+class NeedsPerson(models.Model):
+    """A message that only a person may answer. It holds nothing of what an agent wrote.
+
+    `draft` is the one that was turned away last; `reasons` are lists of a sentence and the words that were found.
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="needs_person")
+    draft = models.ForeignKey(Draft, on_delete=models.PROTECT, related_name="needs_person")
+    thread_id = models.CharField(max_length=255, blank=True)
+    message_id = models.CharField(max_length=255, blank=True)
+    category = models.CharField(max_length=48, blank=True)
+    category_name = models.CharField(max_length=100, blank=True)
+    reasons = models.JSONField(default=list)
+    state = models.CharField(max_length=8, choices=NeedsPersonState, default=NeedsPersonState.OPEN)
+    assigned_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+    closed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    is_answered_elsewhere = models.BooleanField(default=False)
+    close_reason = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name_plural = "needs a person"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["mailbox", "thread_id"],
+                condition=Q(state="open") & ~Q(thread_id=""),
+                name="one_open_item_per_thread",
+            )
+        ]
+        indexes = [models.Index(fields=["state", "-opened_at", "-id"], name="needs_person_by_opening")]
+
+    def __str__(self) -> str:
+        return str(self.public_id)
+
+
 class FollowUpNote(models.Model):
     """What was said when a follow-up was passed on."""
 
@@ -716,3 +771,27 @@ class Instance(models.Model):
 
     def __str__(self) -> str:
         return str(self.identity)
+
+
+class StagedRelease(models.Model):
+    """Held sends of a scope that are resumed a few at a time, oldest first; see `approvals.stages`."""
+
+    scope = models.CharField(max_length=300)
+    per_hour = models.PositiveSmallIntegerField()
+    total = models.PositiveIntegerField()
+    resumed = models.PositiveIntegerField(default=0)
+    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    started_at = models.DateTimeField()
+    next_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    end_reason = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["scope"], condition=Q(ended_at__isnull=True), name="one_staged_release_per_scope"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.resumed}/{self.total}"

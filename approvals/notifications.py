@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from approvals import outgoing, oversight
 from approvals.models import Notification
-from approvals.transitions.notifications import TEST
+from approvals.transitions.notifications import TEST, UNKNOWN
 from audit.clock import database_now
 from audit.record import SYSTEM, record
 from policies import channels, locks, mailbox_settings
@@ -100,7 +100,8 @@ def _mail(row: Notification, channel: Channel) -> EmailMessage:
             _("This is a test. Notifications about %(mailbox)s arrive here.") % {"mailbox": data["mailbox"]}
         ]
     else:
-        subject = _("Sent from %(mailbox)s") % {"mailbox": data["mailbox"]}
+        words = _("May have left %(mailbox)s") if row.type == UNKNOWN else _("Sent from %(mailbox)s")
+        subject = words % {"mailbox": data["mailbox"]}
         path = reverse("approvals:draft", args=[data["draft"]])
         lines = [
             _("To: %(to)s") % {"to": ", ".join(data["to"])},

@@ -13,7 +13,7 @@ from approvals.states import SendState
 from approvals.transitions import sends
 from audit.clock import database_now
 from audit.record import SYSTEM, Actor, record
-from policies import channels, mailbox_settings, modes
+from policies import caps, channels, mailbox_settings, modes
 
 
 class OversightRefused(Exception):
@@ -154,16 +154,16 @@ def _write(
     found = evidence.of(mailbox).to_json()
     Mailbox.objects.filter(pk=mailbox.pk).update(mode=to)
     mailbox.mode = to
-    changes = {}
     if needs_channel(mailbox.pk, to):
-        changes["unnotified_reason"] = unnotified_reason
-    if modes.needs_person(before) and not modes.needs_person(to):
-        changes["live_since"] = database_now()
-    if changes:
-        current = mailbox_settings.of(mailbox.pk)
         mailbox_settings.write(
-            mailbox.pk, version=current.version, actor=actor, reason=unnotified_reason or reason, **changes
+            mailbox.pk,
+            version=mailbox_settings.of(mailbox.pk).version,
+            actor=actor,
+            reason=unnotified_reason,
+            unnotified_reason=unnotified_reason,
         )
+    if modes.needs_person(before) and not modes.needs_person(to):
+        caps.start_ramp(mailbox.pk, actor=actor, reason=reason)
     change = ModeChange.objects.create(
         mailbox=mailbox,
         before=before,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -20,14 +19,20 @@ from approvals.provider_rules import ChangedMeanwhile, Difference, Held, Provide
 from audit.clock import database_now
 from audit.record import Actor
 from policies import changes, locks
+from policies.lists import lists_named
 from policies.models import (
+    EnforcedAt,
     ProviderIntent,
     ProviderKind,
     ProviderLook,
-    ProviderSource,
+    RecipientEntry,
+    RecipientKind,
+    Rule,
+    ValueList,
     Workspace,
     WorkspaceMember,
 )
+from policies.rules import provider_obstacle
 from policies.scopes import GLOBAL, workspace_scope
 
 LOOK_EVERY = timedelta(hours=1)
@@ -35,16 +40,21 @@ SHOWN_VALUES = 20
 # The provider takes 50 conditions in a rule; two of them name the lists.
 MOST_SUBDOMAIN_CONDITIONS = 48
 PUSH_LOCK = "provider:push"
-# Whether this desk has a deny list that could be wanted at the provider.
-CAN_DENY = False
 
-_REFERENCE = re.compile(r"intent:(\d+)")
+# What an object is made from: the global deny list, or one of our rules or lists, with its id behind the colon.
+DENY_DOMAINS = "deny_domains"
+DENY_ADDRESSES = "deny_addresses"
+DENY_RULE = "deny_rule"
+DENIALS = (DENY_DOMAINS, DENY_ADDRESSES, DENY_RULE)
+RULE_SOURCE = "rule:"
+LIST_SOURCE = "list:"
 
 
 class Standing(StrEnum):
     SAME = "same"
     DIFFERS = "differs"
     MISSING = "missing"
+    UNWANTED = "unwanted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,7 @@ class Drift:
     # Values of a list: what it lacks and what it has too much.
     lacks: tuple[str, ...] = ()
     surplus: tuple[str, ...] = ()
+    wish: Wish | None = None
 
 
 class StepOutcome(StrEnum):
@@ -111,14 +122,16 @@ def denials_of(patterns: Iterable[str]) -> Denials:
 
 def denied_patterns() -> Iterable[str]:
     """The patterns of the global deny list."""
-    return ()
+    return RecipientEntry.objects.filter(kind=RecipientKind.DENY, scope=GLOBAL).values_list(
+        "pattern", flat=True
+    )
 
 
 # What is wanted
 
 
 def keep(held: Held, *, actor: Actor, scope: str | None = None) -> ProviderIntent:
-    """Want an object as it is held now; an earlier wish for it is replaced.
+    """Want an object as it is held now; an earlier wish for it is replaced, but not one that our own rows make.
 
     `scope` says to which workspaces a rule is attached ("global", "workspace:3"), "" leaves that to the workspaces,
     None keeps what was said before. Raises `ProviderError` when the values of a list cannot be read.
@@ -139,7 +152,8 @@ def keep(held: Held, *, actor: Actor, scope: str | None = None) -> ProviderInten
             ProviderIntent, actor=actor, kind=held.kind.value, provider_id=held.id, **fields
         )
     if intent.source:
-        fields = {name: value for name, value in fields.items() if name == "scope"}
+        # Our own rows say what it is.
+        return intent
     return changes.change(ProviderIntent, intent.pk, version=intent.version, actor=actor, **fields)
 
 
@@ -152,27 +166,28 @@ def want_denied(*, actor: Actor) -> None:
     in every workspace. What is wanted already stays.
     """
     with transaction.atomic():
-        for source, kind, name, wanted, scope in (
-            (ProviderSource.DENY_DOMAINS, ProviderKind.LIST, "Countersign denied domains", "domain", ""),
-            (ProviderSource.DENY_ADDRESSES, ProviderKind.LIST, "Countersign denied addresses", "address", ""),
-            (ProviderSource.DENY_RULE, ProviderKind.RULE, "Countersign denied recipients", "", GLOBAL),
+        for source, kind, name, scope in (
+            (DENY_DOMAINS, ProviderKind.LIST, "Countersign denied domains", ""),
+            (DENY_ADDRESSES, ProviderKind.LIST, "Countersign denied addresses", ""),
+            (DENY_RULE, ProviderKind.RULE, "Countersign denied recipients", GLOBAL),
         ):
             if not ProviderIntent.objects.filter(source=source).exists():
-                fields = {"name": name} | ({"type": wanted} if wanted else {})
                 changes.create(
-                    ProviderIntent,
-                    actor=actor,
-                    kind=kind.value,
-                    name=name,
-                    wanted=fields,
-                    source=source.value,
-                    scope=scope,
+                    ProviderIntent, actor=actor, kind=kind.value, name=name, source=source, scope=scope
                 )
 
 
 def forget(intent_id: int, *, version: int, actor: Actor) -> None:
-    """Want it no longer; the provider keeps what it holds. Raises `policies.changes.Conflict`."""
-    changes.remove(ProviderIntent, intent_id, version=version, actor=actor)
+    """Want it no longer; the provider keeps what it holds. The deny list's objects go together.
+
+    Raises `policies.changes.Conflict`.
+    """
+    with transaction.atomic():
+        intent = ProviderIntent.objects.filter(pk=intent_id).first()
+        changes.remove(ProviderIntent, intent_id, version=version, actor=actor)
+        if intent is not None and intent.source in DENIALS:
+            for other in ProviderIntent.objects.filter(source__in=DENIALS):
+                changes.remove(ProviderIntent, other.pk, version=other.version, actor=actor)
 
 
 def set_scope(intent_id: int, scope: str, *, version: int, actor: Actor) -> None:
@@ -183,128 +198,242 @@ def set_scope(intent_id: int, scope: str, *, version: int, actor: Actor) -> None
 # The comparison
 
 
-def compare() -> list[Drift]:
-    """Every wanted object with how it stands at the provider, in the order in which a push makes them.
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One object that the provider shall hold, and from what we know it. `items` is None but for a list."""
 
-    Raises `ProviderError`: of a silent provider nothing is known.
+    kind: ProviderKind
+    name: str
+    reference: str
+    fields: dict[str, Any]
+    items: Sequence[str] | None = None
+    scope: str = ""
+    source: str = ""
+    intent: ProviderIntent | None = None
+
+    @property
+    def provider_id(self) -> str:
+        return self.intent.provider_id if self.intent is not None else ""
+
+
+def wishes() -> list[Wish]:
+    """Everything that is wanted: what was kept, the deny list where it is wanted, and our rules that are enforced at
+    the provider, with the lists that they name.
     """
     intents = list(ProviderIntent.objects.all())
-    if not intents:
-        return []
-    denials = denials_of(denied_patterns()) if any(intent.source for intent in intents) else denials_of(())
-    kinds = {ProviderKind(intent.kind) for intent in intents}
-    is_attached = any(intent.scope for intent in intents)
-    if is_attached:
-        kinds.add(ProviderKind.WORKSPACE)
-    held = {kind: {one.id: one for one in provider_rules.listed(kind)} for kind in kinds}
-    ids = {
-        intent.reference: intent.provider_id
-        for intent in intents
-        if intent.provider_id in held[ProviderKind(intent.kind)]
-    }
-    drifts = []
-    for kind in (ProviderKind.POLICY, ProviderKind.LIST, ProviderKind.RULE):
-        for intent in intents:
-            if intent.kind == kind:
-                drifts.append(_drift(intent, held[kind].get(intent.provider_id), ids, intents, denials))
-    if ProviderKind.WORKSPACE in kinds:
-        drifts += _workspace_drifts(intents, held[ProviderKind.WORKSPACE], ids)
-    return drifts
+    by_source = {intent.source: intent for intent in intents if intent.source}
+    found = [_kept(intent) for intent in intents if not intent.source]
+    if DENY_RULE in by_source:
+        found += _denying(by_source)
+    rules = Rule.objects.exclude(enforced_at=EnforcedAt.HERE).order_by("pk")
+    mirrored = [_mirrored(rule, by_source) for rule in rules if not provider_obstacle(rule)]
+    named = {one for wish in mirrored for one in lists_named(wish.fields["match"]["conditions"])}
+    return found + _named_lists(named, by_source) + mirrored
 
 
-def _drift(
-    intent: ProviderIntent,
-    held: Held | None,
-    ids: Mapping[str, str],
-    intents: Sequence[ProviderIntent],
-    denials: Denials,
-) -> Drift:
-    fields = _resolved(_fields(intent, intents, denials), ids)
-    items = _items(intent, denials)
+def _kept(intent: ProviderIntent) -> Wish:
     kind = ProviderKind(intent.kind)
-    if held is None:
-        differences = tuple(Difference(name, value, None) for name, value in fields.items())
-        return Drift(
-            kind, intent.name, "", Standing.MISSING, differences, intent, fields, lacks=tuple(items or ())
-        )
-    differences = tuple(differences_of(fields, held.fields))
-    lacks: tuple[str, ...] = ()
-    surplus: tuple[str, ...] = ()
-    if items is not None:
-        have = set(provider_rules.items_of(held.id))
-        lacks = tuple(sorted(set(items) - have))
-        surplus = tuple(sorted(have - set(items)))
-    is_same = not (differences or lacks or surplus)
-    standing = Standing.SAME if is_same else Standing.DIFFERS
-    return Drift(kind, intent.name, held.id, standing, differences, intent, fields, lacks, surplus)
+    return Wish(
+        kind,
+        intent.name,
+        intent.reference,
+        {name: value for name, value in intent.wanted.items() if name != "items"},
+        items=intent.wanted.get("items", []) if kind == ProviderKind.LIST else None,
+        scope=intent.scope,
+        intent=intent,
+    )
 
 
-def _fields(intent: ProviderIntent, intents: Sequence[ProviderIntent], denials: Denials) -> dict[str, Any]:
-    fields = {name: value for name, value in intent.wanted.items() if name != "items"}
-    if intent.source != ProviderSource.DENY_RULE:
-        return fields
-    lists = {one.source: one.reference for one in intents}
-    conditions: list[dict[str, Any]] = [
-        {"field": f"recipient.{part}", "operator": "in_list", "value": [lists[source]]}
-        for part, source in (
-            ("domain", ProviderSource.DENY_DOMAINS.value),
-            ("address", ProviderSource.DENY_ADDRESSES.value),
-        )
-        if source in lists
-    ]
+def _denying(intents: Mapping[str, ProviderIntent]) -> list[Wish]:
+    denials = denials_of(denied_patterns())
+    found = []
+    conditions: list[dict[str, Any]] = []
+    for source, part, values in (
+        (DENY_DOMAINS, "domain", denials.domains),
+        (DENY_ADDRESSES, "address", denials.addresses),
+    ):
+        intent = intents.get(source)
+        if intent is not None:
+            fields: dict[str, Any] = {"name": intent.name, "type": part}
+            found.append(
+                Wish(ProviderKind.LIST, intent.name, source, fields, values, source=source, intent=intent)
+            )
+            conditions.append({"field": f"recipient.{part}", "operator": "in_list", "value": [source]})
     conditions += [
         {"field": "recipient.domain", "operator": "contains", "value": f".{domain}"}
         for domain in denials.subdomains_of
     ]
-    return {
-        **fields,
+    intent = intents[DENY_RULE]
+    fields = {
+        "name": intent.name,
         "priority": 0,
         "enabled": True,
         "trigger": "outbound",
         "match": {"operator": "any", "conditions": conditions},
         "actions": [{"type": "block"}],
     }
+    rule = Wish(
+        ProviderKind.RULE, intent.name, DENY_RULE, fields, scope=intent.scope, source=DENY_RULE, intent=intent
+    )
+    return [*found, rule]
 
 
-def _items(intent: ProviderIntent, denials: Denials) -> Sequence[str] | None:
-    match intent.source:
-        case ProviderSource.DENY_DOMAINS.value:
-            return denials.domains
-        case ProviderSource.DENY_ADDRESSES.value:
-            return denials.addresses
-    return intent.wanted.get("items", []) if intent.kind == ProviderKind.LIST else None
+def _mirrored(rule: Rule, intents: Mapping[str, ProviderIntent]) -> Wish:
+    source = f"{RULE_SOURCE}{rule.pk}"
+    conditions = [
+        {**one, "value": [f"{LIST_SOURCE}{list_id}" for list_id in one["value"]]}
+        if one["operator"] == "in_list"
+        else one
+        for one in rule.conditions
+    ]
+    fields = {
+        "name": rule.name,
+        "description": rule.description,
+        "priority": rule.priority,
+        "enabled": rule.is_enabled,
+        "trigger": rule.trigger,
+        "match": {"operator": rule.match_operator, "conditions": conditions},
+        "actions": [dict(action) for action in rule.actions],
+    }
+    return Wish(
+        ProviderKind.RULE,
+        rule.name,
+        source,
+        fields,
+        scope=rule.scope,
+        source=source,
+        intent=intents.get(source),
+    )
+
+
+def _named_lists(references: Collection[str], intents: Mapping[str, ProviderIntent]) -> list[Wish]:
+    ids = [one.removeprefix(LIST_SOURCE) for one in references if one.startswith(LIST_SOURCE)]
+    found = []
+    for row in ValueList.objects.filter(public_id__in=ids).order_by("pk"):
+        source = f"{LIST_SOURCE}{row.public_id}"
+        fields = {"name": row.name, "type": row.type, "description": row.description}
+        values = sorted(row.items.values_list("value", flat=True))
+        found.append(
+            Wish(
+                ProviderKind.LIST,
+                row.name,
+                source,
+                fields,
+                values,
+                source=source,
+                intent=intents.get(source),
+            )
+        )
+    return found
+
+
+def compare() -> list[Drift]:
+    """Every wanted object with how it stands at the provider, in the order in which a push makes them; last those
+    that were made from rows of ours which want them no longer.
+
+    Raises `ProviderError`: of a silent provider nothing is known.
+    """
+    wanted = wishes()
+    abandoned = _abandoned(wanted)
+    if not wanted and not abandoned:
+        return []
+    kinds = {wish.kind for wish in wanted} | {ProviderKind(intent.kind) for intent in abandoned}
+    if any(wish.scope for wish in wanted):
+        kinds.add(ProviderKind.WORKSPACE)
+    held = {kind: {one.id: one for one in provider_rules.listed(kind)} for kind in kinds}
+    ids = {wish.reference: wish.provider_id for wish in wanted if wish.provider_id in held[wish.kind]}
+    drifts = [
+        _drift(wish, held[kind].get(wish.provider_id), ids)
+        for kind in (ProviderKind.POLICY, ProviderKind.LIST, ProviderKind.RULE)
+        for wish in wanted
+        if wish.kind == kind
+    ]
+    if ProviderKind.WORKSPACE in kinds:
+        drifts += _workspace_drifts(wanted, held[ProviderKind.WORKSPACE], ids)
+    drifts += [
+        Drift(
+            ProviderKind(intent.kind),
+            intent.name,
+            intent.provider_id if intent.provider_id in held[ProviderKind(intent.kind)] else "",
+            Standing.UNWANTED,
+            intent=intent,
+        )
+        # A list goes after the rules that name it.
+        for intent in sorted(abandoned, key=lambda intent: intent.kind == ProviderKind.LIST)
+    ]
+    return drifts
+
+
+def _abandoned(wanted: Sequence[Wish]) -> list[ProviderIntent]:
+    sources = {wish.source for wish in wanted if wish.source}
+    return [intent for intent in ProviderIntent.objects.exclude(source="") if intent.source not in sources]
+
+
+def _drift(wish: Wish, held: Held | None, ids: Mapping[str, str]) -> Drift:
+    fields = _resolved(wish.fields, ids)
+    if held is None:
+        differences = tuple(Difference(name, value, None) for name, value in fields.items())
+        return Drift(
+            wish.kind,
+            wish.name,
+            "",
+            Standing.MISSING,
+            differences,
+            wish.intent,
+            fields,
+            tuple(wish.items or ()),
+            wish=wish,
+        )
+    differences = tuple(differences_of(fields, held.fields))
+    lacks: tuple[str, ...] = ()
+    surplus: tuple[str, ...] = ()
+    if wish.items is not None:
+        have = set(provider_rules.items_of(held.id))
+        lacks = tuple(sorted(set(wish.items) - have))
+        surplus = tuple(sorted(have - set(wish.items)))
+    is_same = not (differences or lacks or surplus)
+    return Drift(
+        wish.kind,
+        wish.name,
+        held.id,
+        Standing.SAME if is_same else Standing.DIFFERS,
+        differences,
+        wish.intent,
+        fields,
+        lacks,
+        surplus,
+        wish,
+    )
 
 
 def _workspace_drifts(
-    intents: Sequence[ProviderIntent], held: Mapping[str, Held], ids: Mapping[str, str]
+    wanted: Sequence[Wish], held: Mapping[str, Held], ids: Mapping[str, str]
 ) -> list[Drift]:
     ours = {row.provider_id: workspace_scope(row.pk) for row in Workspace.objects.exclude(provider_id="")}
-    wanted = {
-        intent.provider_id: intent
-        for intent in intents
-        if intent.kind == ProviderKind.WORKSPACE and intent.provider_id in held
-    }
     rules = [
-        (ids.get(intent.reference, intent.reference), intent.scope)
-        for intent in intents
-        if intent.kind == ProviderKind.RULE and intent.scope
+        (ids.get(wish.reference, wish.reference), wish.scope)
+        for wish in wanted
+        if wish.kind == ProviderKind.RULE and wish.scope
     ]
-    scoped = {rule_id for rule_id, _scope in rules}
+    of_workspace = {
+        wish.provider_id: wish
+        for wish in wanted
+        if wish.kind == ProviderKind.WORKSPACE and wish.provider_id in held
+    }
     drifts = []
     for workspace in held.values():
-        intent = wanted.get(workspace.id)
+        wish = of_workspace.get(workspace.id)
         fields = {"rule_ids": workspace.fields["rule_ids"]}
-        if intent is not None:
-            fields = _resolved(intent.wanted, ids)
+        if wish is not None:
+            fields = _resolved(wish.fields, ids)
             if workspace.is_default:
                 fields = {name: fields[name] for name in ("policy_id", "rule_ids") if name in fields}
-        here = [scope for scope in (GLOBAL, ours.get(workspace.id)) if scope]
-        kept = [rule_id for rule_id in fields.get("rule_ids", []) if rule_id not in scoped]
-        attached = [rule_id for rule_id, scope in rules if scope in here]
-        fields["rule_ids"] = list(dict.fromkeys([*kept, *attached]))
+        scopes = [scope for scope in (GLOBAL, ours.get(workspace.id)) if scope]
+        fields["rule_ids"] = _attached(fields.get("rule_ids", []), rules, scopes)
         differences = tuple(differences_of(fields, workspace.fields))
-        if intent is not None or differences:
+        if wish is not None or differences:
             standing = Standing.DIFFERS if differences else Standing.SAME
+            intent = wish.intent if wish is not None else None
             drifts.append(
                 Drift(
                     ProviderKind.WORKSPACE,
@@ -314,25 +443,42 @@ def _workspace_drifts(
                     differences,
                     intent,
                     fields,
+                    wish=wish,
                 )
             )
-    for intent in intents:
-        if intent.kind == ProviderKind.WORKSPACE and intent.provider_id not in held:
-            fields = _resolved(intent.wanted, ids)
-            everywhere = [rule_id for rule_id, scope in rules if scope == GLOBAL]
-            kept = [rule_id for rule_id in fields.get("rule_ids", []) if rule_id not in scoped]
-            fields["rule_ids"] = list(dict.fromkeys([*kept, *everywhere]))
+    for wish in wanted:
+        if wish.kind == ProviderKind.WORKSPACE and wish.provider_id not in held:
+            fields = _resolved(wish.fields, ids)
+            fields["rule_ids"] = _attached(fields.get("rule_ids", []), rules, [GLOBAL])
             differences = tuple(Difference(name, value, None) for name, value in fields.items())
             drifts.append(
-                Drift(ProviderKind.WORKSPACE, intent.name, "", Standing.MISSING, differences, intent, fields)
+                Drift(
+                    ProviderKind.WORKSPACE,
+                    wish.name,
+                    "",
+                    Standing.MISSING,
+                    differences,
+                    wish.intent,
+                    fields,
+                    wish=wish,
+                )
             )
     return drifts
+
+
+def _attached(
+    rule_ids: Sequence[str], rules: Sequence[tuple[str, str]], scopes: Collection[str]
+) -> list[str]:
+    """The rules of a workspace that is in these scopes: those it has of its own, and the scoped ones that fit."""
+    scoped = {rule_id for rule_id, _scope in rules}
+    kept = [rule_id for rule_id in rule_ids if rule_id not in scoped]
+    return list(dict.fromkeys([*kept, *(rule_id for rule_id, scope in rules if scope in scopes)]))
 
 
 def _resolved(value: Any, ids: Mapping[str, str]) -> Any:
     """The value with each reference replaced by the provider's id, where it has given one."""
     if isinstance(value, str):
-        return ids.get(value, value) if _REFERENCE.fullmatch(value) else value
+        return ids.get(value, value)
     if isinstance(value, dict):
         return {name: _resolved(one, ids) for name, one in value.items()}
     if isinstance(value, list):
@@ -394,13 +540,15 @@ def _pushed(actor: Actor) -> list[Step]:
 
 
 def _is_about(one: Drift, other: Drift) -> bool:
-    if one.intent is not None and other.intent is not None:
-        return one.intent.pk == other.intent.pk
+    if one.wish is not None and other.wish is not None:
+        return one.wish.reference == other.wish.reference
     return one.kind == other.kind and bool(one.provider_id) and one.provider_id == other.provider_id
 
 
 def _push_one(drift: Drift, actor: Actor, steps: list[Step]) -> bool:
     provider_id = drift.provider_id
+    if drift.standing == Standing.UNWANTED:
+        return _push_away(drift, actor, steps)
     if drift.standing == Standing.MISSING:
         adopted = _adoptable(drift)
         made = adopted or _step(
@@ -409,11 +557,7 @@ def _push_one(drift: Drift, actor: Actor, steps: list[Step]) -> bool:
         if made is None:
             return False
         provider_id = made.id
-        if drift.intent is not None:
-            current = ProviderIntent.objects.get(pk=drift.intent.pk)
-            changes.change(
-                ProviderIntent, current.pk, version=current.version, actor=actor, provider_id=provider_id
-            )
+        _note_id(drift, provider_id, actor)
     if (
         drift.standing == Standing.DIFFERS
         and drift.differences
@@ -434,6 +578,44 @@ def _push_one(drift: Drift, actor: Actor, steps: list[Step]) -> bool:
             if not _step(steps, sentence, lambda call=call, part=part: call(provider_id, part, actor=actor)):
                 return False
     return True
+
+
+def _push_away(drift: Drift, actor: Actor, steps: list[Step]) -> bool:
+    intent = drift.intent
+    if intent is None:
+        return True
+    if drift.provider_id:
+
+        def delete() -> Held:
+            current = provider_rules.held(drift.kind, drift.provider_id)
+            provider_rules.remove(drift.kind, drift.provider_id, seen=current.seen, actor=actor)
+            return current
+
+        if _step(steps, _words(drift), delete) is None:
+            return False
+    changes.remove(ProviderIntent, intent.pk, version=intent.version, actor=actor)
+    return True
+
+
+def _note_id(drift: Drift, provider_id: str, actor: Actor) -> None:
+    wish = drift.wish
+    if wish is None:
+        return
+    intent = wish.intent
+    if intent is None:
+        changes.create(
+            ProviderIntent,
+            actor=actor,
+            kind=wish.kind.value,
+            name=wish.name,
+            source=wish.source,
+            scope=wish.scope,
+            provider_id=provider_id,
+        )
+    else:
+        changes.change(
+            ProviderIntent, intent.pk, version=intent.version, actor=actor, provider_id=provider_id
+        )
 
 
 def _adoptable(drift: Drift) -> Held | None:
@@ -465,6 +647,8 @@ def _words(drift: Drift) -> str:
     about = {"kind": drift.kind.label, "name": drift.name}
     if drift.standing == Standing.MISSING:
         return _("Make: %(kind)s “%(name)s”") % about
+    if drift.standing == Standing.UNWANTED:
+        return _("Delete: %(kind)s “%(name)s”") % about
     return _("Change: %(kind)s “%(name)s”") % about
 
 
@@ -496,7 +680,7 @@ def look_when_due() -> ProviderLook | None:
     last = last_look()
     if last is not None and database_now() - last.at < LOOK_EVERY:
         return None
-    if not ProviderIntent.objects.exists():
+    if not wishes() and not ProviderIntent.objects.exists():
         ProviderLook.objects.all().delete()
         return None
     with locks.hold("sweep:provider") as lock:

@@ -16,8 +16,16 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from agentmail.models import Mailbox, Message, RuleEvaluation
-from approvals import search, switch_scopes
-from approvals.models import Draft, FollowUp, FollowUpState, RecipientOutcome, Revision, Send
+from approvals import needs, search, switch_scopes
+from approvals.models import (
+    Draft,
+    FollowUp,
+    FollowUpState,
+    NeedsPersonState,
+    RecipientOutcome,
+    Revision,
+    Send,
+)
 from approvals.people import Person, Right, mailbox_ids_with, may_everywhere
 from approvals.states import OPEN_DRAFT_STATES, DraftState, SendState
 from audit.models import Entry
@@ -57,6 +65,7 @@ class BarFacts:
     follow_ups: int
     unknown: int
     holds: int
+    needs_person: int
     sequence: int
 
 
@@ -82,11 +91,12 @@ def bar_facts(person: Person) -> BarFacts:
             BoundedCount(own_follow_ups(person).filter(state=FollowUpState.OPEN)),
             BoundedCount(visible_sends(person).filter(state=SendState.UNKNOWN)),
             BoundedCount(_held_for(person, timezone.now())),
+            BoundedCount(needs.visible_needs(person).filter(state=NeedsPersonState.OPEN)),
             Coalesce(Subquery(newest), 0),
         )
         .first()
     )
-    return BarFacts(switch.read([switch.GLOBAL]), *(counts or (0,) * 7))
+    return BarFacts(switch.read([switch.GLOBAL]), *(counts or (0,) * 8))
 
 
 def _few(person: Person, state: DraftState) -> QuerySet[Draft]:

@@ -10,9 +10,10 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from agentmail.addresses import AddressError, parse_address, parse_domain
+from agentmail.addresses import AddressError, ascii_form, parse_address, parse_domain
 from agentmail.models import Mailbox
 from approvals import contacts, people
+from approvals.content import Content
 from approvals.people import Person, Right
 from policies import changes, mailbox_settings, scopes
 from policies import recipients as lists
@@ -77,6 +78,13 @@ def judged(mailbox: Mailbox, addresses: Iterable[str]) -> list[Recipient]:
     return [Recipient(match, lists.domain_of(match.address) not in known) for match in found]
 
 
+def addressed_by(content: Content, mailbox: Mailbox) -> list[str]:
+    """Everybody who would get a mail or its answers. Answers to the mailbox itself are no other recipient."""
+    own = mailbox.address.casefold()
+    elsewhere = [address.email for address in content.reply_to if address.email.casefold() != own]
+    return [*content.recipients(), *elsewhere]
+
+
 def unknown_among(recipients: Sequence[Recipient]) -> list[Recipient]:
     return [one for one in recipients if one.match.outcome is Outcome.UNKNOWN]
 
@@ -84,7 +92,18 @@ def unknown_among(recipients: Sequence[Recipient]) -> list[Recipient]:
 def asks_about(unknown: Sequence[Recipient]) -> tuple[str, ...]:
     """The questions about recipients on no list: one an address, one a domain that was never written to."""
     domains = dict.fromkeys(one.domain for one in unknown if one.is_first_contact)
-    return (*(f"recipient:{one.address}" for one in unknown), *(f"domain:{domain}" for domain in domains))
+    return (*(ask_about(one.address) for one in unknown), *(f"domain:{domain}" for domain in domains))
+
+
+def deniable_domains(mailbox: Mailbox, addresses: Iterable[str]) -> list[str]:
+    """The domains of a mail that can be denied for its mailbox: all but the mailbox's own."""
+    own = lists.domain_of(lists.normalised(ascii_form(mailbox.address)))
+    return [domain for domain in contacts.domains_of(addresses) if domain != own]
+
+
+def ask_about(address: str) -> str:
+    """The question about one address on no list."""
+    return f"recipient:{address}"
 
 
 def rules_of(recipients: Iterable[Recipient]) -> tuple[str, ...]:

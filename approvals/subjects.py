@@ -13,6 +13,7 @@ from approvals.models import Draft, InboundJudgement, Revision
 from policies.engine import Subject
 
 _OF_THE_THREAD = frozenset({"money.new", "link.new_host"})
+_OF_LINKS = frozenset({"link.host", "link.new_host"})
 _OF_THE_ANSWERED = frozenset({"inbound.category", "inbound.subject", "inbound.body"})
 
 
@@ -21,12 +22,12 @@ class NotJudged(Exception):
 
 
 def outbound(draft: Draft, revision: Revision, content: Content, fields: Collection[str]) -> Subject:
-    """A draft as mail that would leave. The thread is read only when one of `fields` is about it.
+    """A draft as mail that would leave. Links and the thread are read only when one of `fields` is about them.
 
     Raises `NotJudged`.
     """
     text = revision.body_text or revision.body
-    hosts = mentions.link_hosts_of(revision)
+    hosts = mentions.link_hosts_of(revision) if _OF_LINKS & set(fields) else []
     more: dict[str, Any] = {}
     if _OF_THE_THREAD & set(fields):
         said = mentions.said_in(_thread(draft))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -36,6 +37,7 @@ class Acknowledgement:
     waited_seconds: float
     is_drained: bool
     held: int
+    is_news: bool = True
     in_flight: list[Send] = field(default_factory=list)
 
 
@@ -46,10 +48,13 @@ def stop(scope: str, *, person: User, reason: str) -> Acknowledgement:
     return stop_as(people.actor_for(person), scope, reason=reason)
 
 
-def stop_as(actor: Actor, scope: str, *, reason: str) -> Acknowledgement:
+def stop_as(
+    actor: Actor, scope: str, *, reason: str, within: Callable[[], None] | None = None
+) -> Acknowledgement:
     """Engage the switch, hold what is queued, and wait a bounded time for the POSTs under way.
 
-    Engaging twice is harmless. Whatever is released later, held sends leave only when a person resumes them.
+    Engaging twice is harmless. `within` runs in the transaction of the flip, when it changes anything. Whatever is
+    released later, held sends leave only when a person resumes them.
     """
     _check_scope(scope)
 
@@ -57,6 +62,8 @@ def stop_as(actor: Actor, scope: str, *, reason: str) -> Acknowledgement:
         # Asked for in that transaction: until the row of the switch is locked, approvals come and go.
         for found in switch_scopes.sends_in(scope):
             sends.hold_queued(found, "blocked_kill_switch")
+        if within is not None:
+            within()
 
     flip = switch.engage(
         scope, actor=actor, reason=reason, wait_seconds=settings.SWITCH_DRAIN_SECONDS, within=hold
@@ -68,6 +75,7 @@ def stop_as(actor: Actor, scope: str, *, reason: str) -> Acknowledgement:
         waited_seconds=flip.waited_seconds,
         is_drained=flip.drained,
         held=_counted(found, held="blocked_kill_switch"),
+        is_news=flip.has_changed,
         in_flight=[
             send
             for one in found

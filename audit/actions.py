@@ -41,6 +41,11 @@ _ALL = (
         _("%(actor)s looked at the draft again and returned it to the queue."),
     ),
     Action("approvals.draft.expired", _("Draft expired"), _("Nobody decided in time.")),
+    Action(
+        "approvals.draft.cancelled",
+        _("Draft cancelled"),
+        _("%(actor)s cancelled the draft with all that waited in the mailbox."),
+    ),
     Action("approvals.draft.withdrawn", _("Draft withdrawn"), _("The draft is gone at the provider.")),
     Action(
         "approvals.draft.superseded", _("Draft superseded"), _("Another draft takes the place of this one.")
@@ -49,6 +54,11 @@ _ALL = (
         "approvals.draft.compared",
         _("Draft compared"),
         _("%(actor)s said what they would have done with a draft of the dry run."),
+    ),
+    Action(
+        "approvals.draft.turned_away",
+        _("Draft turned away"),
+        _("Only a person may answer this; the agent's draft was turned away."),
     ),
     # Sends
     Action("approvals.send.queued", _("Send queued"), _("The message waits to be sent.")),
@@ -130,6 +140,11 @@ _ALL = (
         "approvals.follow_up.escalated", _("Follow-up escalated"), _("%(actor)s passed the follow-up on.")
     ),
     Action("approvals.follow_up.closed", _("Follow-up closed"), _("%(actor)s closed the follow-up.")),
+    # Mail that only people answer
+    Action("approvals.needs_person.opened", _("Needs a person"), _("A message needs a person to answer it.")),
+    Action(
+        "approvals.needs_person.closed", _("Done by a person"), _("%(actor)s closed what needed a person.")
+    ),
     # The kill switch
     Action("policies.switch.engaged", _("Sending stopped"), _("%(actor)s stopped sending.")),
     Action("policies.switch.released", _("Sending allowed again"), _("%(actor)s allowed sending again.")),
@@ -137,6 +152,21 @@ _ALL = (
         "policies.switch.waited",
         _("Waited for sends under way"),
         _("After the stop, sends already under way were waited for: %(outcome)s."),
+    ),
+    Action(
+        "policies.switch.tripped",
+        _("Limit passed"),
+        _("The desk stopped the mailbox by itself: %(reason)s"),
+    ),
+    Action(
+        "approvals.stages.started",
+        _("Resuming in stages"),
+        _("%(actor)s began to resume held mail a few at a time."),
+    ),
+    Action(
+        "approvals.stages.ended",
+        _("Resuming in stages ended"),
+        _("No more held mail is resumed by itself: %(reason)s"),
     ),
     # Policies
     Action("policies.row.created", _("Policy added"), _("%(actor)s added to the policies.")),

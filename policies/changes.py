@@ -136,7 +136,7 @@ def _differences(row: Versioned, fields: Mapping[str, Any]) -> dict[str, tuple[A
 
 
 def _plain(row: Versioned) -> dict[str, Any]:
-    fields = model_to_dict(row, exclude=["id", "version"])
+    fields = model_to_dict(row, exclude=["id", "version"]) | row.in_record()
     return {
         name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in fields.items()
     }

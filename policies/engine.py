@@ -14,6 +14,7 @@ from policies.lists import words_of
 from policies.models import MatchOperator, Rule
 from policies.names import address_name, domain_of, tld_of
 from policies.rules import FIELDS, Kind
+from policies.texts import comparable
 
 SHOWN_CHARACTERS = 120
 
@@ -102,12 +103,16 @@ class Outcome:
     @property
     def holds(self) -> tuple[Match, ...]:
         """The matches that ask for a person, without those that an explicit permission to compose answers."""
-        may_compose = any(match.does("allow_compose") for match in self.matches)
         return tuple(
             match
             for match in self.matches
-            if match.does("hold") and not (may_compose and is_about_type_only(match.rule))
+            if match.does("hold") and not (self.may_compose and is_about_type_only(match.rule))
         )
+
+    @property
+    def may_compose(self) -> bool:
+        """Whether a rule explicitly lets mail that answers nothing pass without a person."""
+        return any(match.does("allow_compose") for match in self.matches)
 
     @property
     def category(self) -> str:
@@ -179,17 +184,14 @@ def _holds(condition: Mapping[str, Any], subject: Subject, lists: Lists) -> str 
             return None
         return ", ".join(_EVIDENCE[field](subject) or ()) if field in _EVIDENCE else str(value)
     if operator == "is_not":
-        return None if any(value == wanted for value in values) else ", ".join(values)
+        if any(value == wanted for value in values):
+            return None
+        return "" if field in _TEXTS else ", ".join(values)
     if operator == "in_list":
         return _listed(field, values, wanted, lists)
     found = next((value for value in values if _COMPARE[operator](value, wanted)), None)
-    return _around(found, wanted) if found is not None and operator == "contains" else found
-
-
-def _around(value: str, wanted: str) -> str:
-    """The part of a long text that holds what was looked for."""
-    start = value.find(wanted)
-    return " ".join(value[max(0, start - 30) : start + len(wanted) + 30].split())
+    # What a mail says stays with the mail: of its texts only what was looked for is told.
+    return str(wanted) if found is not None and field in _TEXTS else found
 
 
 def _listed(field: str, values: Sequence[str], list_ids: Sequence[str], lists: Lists) -> str | None:
@@ -223,8 +225,10 @@ def _once(texts: Iterable[str]) -> list[str]:
 
 
 def _folded(texts: Iterable[str] | None) -> list[str] | None:
-    return None if texts is None else [text.lower() for text in texts]
+    return None if texts is None else [comparable(text) for text in texts]
 
+
+_TEXTS = frozenset({"subject", "body", "inbound.subject", "inbound.body"})
 
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "is": lambda value, wanted: value == wanted,
@@ -258,7 +262,7 @@ _VALUES: Mapping[str, Callable[[Subject], Sequence[Any] | None]] = {
     "attachment.type": lambda s: _folded(s.attachment_types),
     "attachment.name": lambda s: _folded(s.attachment_names),
     "size": lambda s: [s.size],
-    "inbound.category": lambda s: None if s.answered_category is None else [s.answered_category],
+    "inbound.category": lambda s: None if s.answered_category is None else _folded([s.answered_category]),
     "inbound.subject": lambda s: None if s.answered_subject is None else _folded([s.answered_subject]),
     "inbound.body": lambda s: None if s.answered_body is None else _folded([s.answered_body]),
 }

@@ -20,7 +20,8 @@ from policies import changes, lists, rules
 from policies.faults import Fault, Invalid
 from policies.models import EnforcedAt, Rule, Trigger, ValueList, ValueListItem
 
-FILE_CHARACTERS = 5_000_000
+# Below what a form may hold in all.
+FILE_CHARACTERS = 2_000_000
 RULE_LIMIT = 500
 LIST_LIMIT = 200
 # What the provider adds when it is read, and what an export of ours names beside it.
@@ -143,7 +144,7 @@ def _read(text: str) -> Any:
             [Fault("", _("The file has at most %(limit)d characters.") % {"limit": FILE_CHARACTERS})]
         )
     try:
-        return json.loads(text)
+        said = json.loads(text)
     except json.JSONDecodeError as error:
         raise Invalid(
             [
@@ -156,6 +157,13 @@ def _read(text: str) -> Any:
         ) from error
     except (ValueError, RecursionError) as error:
         raise Invalid([Fault("", _("This is no JSON that can be read here."))]) from error
+    try:
+        json.dumps(said, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise Invalid(
+            [Fault("", _("It is nested too deep, or a text holds half of a character."))]
+        ) from error
+    return said
 
 
 def _parts(said: Any) -> tuple[list[Any], list[Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
 from audit.record import Actor
@@ -14,6 +15,7 @@ from policies import changes
 from policies.faults import Fault, Invalid
 from policies.models import ListType, Rule, ValueList, ValueListItem
 from policies.names import address_name, host_name
+from policies.texts import comparable, is_storable
 
 NAME_CHARACTERS = 256
 DESCRIPTION_CHARACTERS = 2000
@@ -36,7 +38,7 @@ class ListInUse(Exception):
 
 def words_of(text: str) -> list[str]:
     """The words of a text as they are compared with a list of words."""
-    return _WORD.findall(text.lower())
+    return _WORD.findall(comparable(text))
 
 
 def normalised(list_type: str, value: str) -> str:
@@ -46,6 +48,8 @@ def normalised(list_type: str, value: str) -> str:
         raise ValueError(_("The value is empty."))
     if len(text) > VALUE_CHARACTERS:
         raise ValueError(_("A value has at most %(limit)d characters.") % {"limit": VALUE_CHARACTERS})
+    if not is_storable(text):
+        raise ValueError(_("The value holds a control character."))
     return _NORMAL[list_type](text)
 
 
@@ -65,6 +69,9 @@ def check_list(fields: Mapping[str, Any], *, path: str = "") -> dict[str, Any]:
                 _("A description has at most %(limit)d characters.") % {"limit": DESCRIPTION_CHARACTERS},
             )
         )
+    for where, text in (("name", name), ("description", description)):
+        if not is_storable(text):
+            faults.append(Fault(f"{path}{where}", _("It holds a control character.")))
     kept = {"name": name, "description": description}
     if "type" in fields:
         kept["type"] = str(fields["type"]).strip().lower()
@@ -91,7 +98,8 @@ def check_items(list_type: str, values: Sequence[Any], *, path: str = "") -> lis
                 )
             ]
         )
-    faults, kept = [], {}
+    faults: list[Fault] = []
+    kept: dict[str, None] = {}
     for number, value in enumerate(values):
         try:
             if not isinstance(value, str):
@@ -108,7 +116,10 @@ def create(fields: Mapping[str, Any], *, actor: Actor, reason: str = "") -> Valu
     """Make an empty list. Raises `Invalid`."""
     kept = check_list({"type": "", **fields})
     _refuse_taken_name(kept["name"])
-    return changes.create(ValueList, actor=actor, reason=reason, **kept)
+    try:
+        return changes.create(ValueList, actor=actor, reason=reason, **kept)
+    except IntegrityError as error:
+        raise _name_taken() from error
 
 
 def change(pk: int, fields: Mapping[str, Any], *, version: int, actor: Actor, reason: str = "") -> ValueList:
@@ -118,7 +129,10 @@ def change(pk: int, fields: Mapping[str, Any], *, version: int, actor: Actor, re
         raise Invalid([Fault("type", _("The type of a list cannot be changed; make another list."))])
     kept = check_list({name: value for name, value in fields.items() if name != "type"})
     _refuse_taken_name(kept["name"], but=pk)
-    return changes.change(ValueList, pk, version=version, actor=actor, reason=reason, **kept)
+    try:
+        return changes.change(ValueList, pk, version=version, actor=actor, reason=reason, **kept)
+    except IntegrityError as error:
+        raise _name_taken() from error
 
 
 def remove(pk: int, *, version: int, actor: Actor, reason: str = "") -> None:
@@ -208,9 +222,13 @@ def _taken(values: Sequence[str], row: ValueList) -> tuple[dict[str, Any], dict[
     return {"items": there} if there else {}, {}
 
 
-def _refuse_taken_name(name: str, *, but: int | None = None) -> None:
+def _refuse_taken_name(name: str, *, but: int = 0) -> None:
     if ValueList.objects.filter(name=name).exclude(pk=but).exists():
-        raise Invalid([Fault("name", _("There is a list of this name already."))])
+        raise _name_taken()
+
+
+def _name_taken() -> Invalid:
+    return Invalid([Fault("name", _("There is a list of this name already."))])
 
 
 def _domain(text: str) -> str:
@@ -245,7 +263,7 @@ def _address(text: str) -> str:
 
 def _host(text: str) -> str:
     try:
-        return host_name(text)
+        return host_name(text).removeprefix("www.")
     except ValueError as error:
         raise ValueError(_("“%(value)s” is no host name.") % {"value": text[:80]}) from error
 

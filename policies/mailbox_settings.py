@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -15,6 +16,12 @@ def of(mailbox_id: int) -> MailboxSettings:
     """The settings in force; not saved, with version 0, while a mailbox has the defaults."""
     found = MailboxSettings.objects.filter(mailbox_id=mailbox_id).first()
     return found or MailboxSettings(mailbox_id=mailbox_id, version=0)
+
+
+def of_many(mailbox_ids: Sequence[int]) -> dict[int, MailboxSettings]:
+    """The settings in force of several mailboxes, by mailbox; as `of` for those that have the defaults."""
+    found = {row.mailbox_id: row for row in MailboxSettings.objects.filter(mailbox_id__in=mailbox_ids)}
+    return {pk: found.get(pk) or MailboxSettings(mailbox_id=pk, version=0) for pk in mailbox_ids}
 
 
 def write(mailbox_id: int, *, version: int, actor: Actor, reason: str = "", **fields: Any) -> MailboxSettings:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import hashlib
 import uuid
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -60,6 +62,10 @@ class Versioned(models.Model):
 
     class Meta:
         abstract = True
+
+    def in_record(self) -> dict[str, Any]:
+        """Fields as a recorded change shows them, where that is not their value: what must stay secret."""
+        return {}
 
 
 class Window(models.TextChoices):
@@ -295,6 +301,13 @@ class Channel(Versioned):
     def __str__(self) -> str:
         return f"{self.kind} of mailbox {self.mailbox_id}"
 
+    def in_record(self) -> dict[str, Any]:
+        # The path of a webhook is often all that protects it.
+        if self.kind != ChannelKind.WEBHOOK:
+            return {}
+        digest = hashlib.sha256(self.target.encode()).hexdigest()[:12]
+        return {"target": f"{urlsplit(self.target).hostname} {digest}"}
+
 
 class RecipientKind(models.TextChoices):
     ALLOW = "allow", _("Allow")
@@ -421,27 +434,20 @@ class ProviderKind(models.TextChoices):
     WORKSPACE = "workspace", _("Workspace")
 
 
-class ProviderSource(models.TextChoices):
-    """Which of our own rows a wanted object is made from; what they say is asked whenever it is compared."""
-
-    NONE = "", _("Written down")
-    DENY_DOMAINS = "deny_domains", _("Denied domains")
-    DENY_ADDRESSES = "deny_addresses", _("Denied addresses")
-    DENY_RULE = "deny_rule", _("Rule of the denied recipients")
-
-
 class ProviderIntent(Versioned):
     """An object that the provider shall hold: `wanted` has the fields of the provider's own JSON.
 
     References to other wanted objects are written "intent:5", so that they hold before the provider has given an id
     and after it gave a new one. `scope` says to which workspaces a rule is attached; empty: to those that name it.
+    `source` names the rows of ours that the object is made from, which are asked whenever it is compared; see
+    `approvals.provider_drift`.
     """
 
     kind = models.CharField(max_length=12, choices=ProviderKind)
     name = models.CharField(max_length=256)
     wanted: models.JSONField[dict[str, Any]] = models.JSONField(default=dict)
     provider_id = models.CharField(max_length=64, blank=True)
-    source = models.CharField(max_length=16, choices=ProviderSource, blank=True, default=ProviderSource.NONE)
+    source = models.CharField(max_length=64, blank=True)
     scope = models.CharField(max_length=64, blank=True)
 
     class Meta:
@@ -475,3 +481,130 @@ class ProviderLook(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {len(self.drifts)}"
+
+
+class Tier(models.TextChoices):
+    AUTO = "auto", _("Automatic")
+    APPROVE = "approve", _("Approval")
+    HUMAN_ONLY = "human_only", _("Human only")
+
+
+class Category(Versioned):
+    """A kind of mail, found by words and patterns, and how much of it an agent may do. See `policies.classifier`.
+
+    Words and patterns are lists of lines, of what the agent writes (`outbound_*`) and of the message that it answers
+    (`inbound_*`). A category that is never automated can be `auto`, or switched off, only with an
+    `override_reason`.
+    """
+
+    key = models.SlugField(max_length=48, unique=True)
+    name = models.CharField(max_length=100)
+    description = models.TextField(blank=True)
+    tier = models.CharField(max_length=16, choices=Tier, default=Tier.APPROVE)
+    # Of several of the same tier the lowest names the mail.
+    position = models.PositiveIntegerField(default=1000)
+    outbound_words: models.JSONField[list[str]] = models.JSONField(default=list, blank=True)
+    outbound_globs: models.JSONField[list[str]] = models.JSONField(default=list, blank=True)
+    inbound_words: models.JSONField[list[str]] = models.JSONField(default=list, blank=True)
+    inbound_globs: models.JSONField[list[str]] = models.JSONField(default=list, blank=True)
+    is_high_risk = models.BooleanField(default=False)
+    is_enabled = models.BooleanField(default=True)
+    # Empty for categories that were not shipped.
+    shipped_key = models.CharField(max_length=48, blank=True)
+    never_automate = models.BooleanField(default=False)
+    override_reason = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["position", "pk"]
+        verbose_name_plural = "categories"
+        constraints = [
+            models.CheckConstraint(condition=Q(tier__in=list(Tier)), name="category_tier_is_known"),
+            models.CheckConstraint(
+                condition=Q(never_automate=False)
+                | ~Q(override_reason="")
+                | (~Q(tier="auto") & Q(is_enabled=True)),
+                name="never_automate_needs_override",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class TemplateFamily(Versioned):
+    """Mail that is known word for word but for its variable parts. Only such mail can be `auto`.
+
+    `body_globs` are patterns for one line each, in order; a line `**` stands for any number of lines.
+    """
+
+    category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="families")
+    name = models.CharField(max_length=100)
+    subject_glob = models.CharField(max_length=200)
+    body_globs: models.JSONField[list[str]] = models.JSONField(default=list)
+    is_enabled = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["name", "pk"]
+        verbose_name_plural = "template families"
+        constraints = [
+            models.UniqueConstraint(fields=["category", "name"], name="family_name_once_per_category")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class HighValueDomain(Versioned):
+    """Mail to this domain is of high risk. `*.example.com` stands for everything below example.com."""
+
+    domain = models.CharField(max_length=255, unique=True)
+    note = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["domain"]
+
+    def __str__(self) -> str:
+        return self.domain
+
+
+class ClassifierSettings(Versioned):
+    """One row at most; without it the defaults hold. See `policies.categories.settings`."""
+
+    # The agent's own confidence below which its mail is of high risk, from 0 to 1.
+    least_confidence = models.FloatField(default=0.8)
+
+    class Meta:
+        verbose_name_plural = "classifier settings"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(least_confidence__gte=0, least_confidence__lte=1),
+                name="least_confidence_is_a_share",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.least_confidence}"
+
+
+class TripLimits(Versioned):
+    """When the desk stops a mailbox by itself, for a scope: everywhere, a workspace or a mailbox; see
+    `policies.trips`. The narrowest row counts.
+    """
+
+    scope = models.CharField(max_length=64, unique=True)
+    is_on = models.BooleanField(default=True)
+    window_hours = models.PositiveSmallIntegerField(default=24)
+    bounce_percent = models.PositiveSmallIntegerField(default=10)
+    bounce_sample = models.PositiveIntegerField(default=20)
+    complaint_hours = models.PositiveSmallIntegerField(default=168)
+    complaints_per_thousand = models.PositiveSmallIntegerField(default=5)
+    complaint_sample = models.PositiveIntegerField(default=100)
+    failures_in_a_row = models.PositiveSmallIntegerField(default=5)
+    pace_factor = models.PositiveSmallIntegerField(default=5)
+    pace_minimum = models.PositiveIntegerField(default=20)
+
+    class Meta:
+        verbose_name_plural = "trip limits"
+
+    def __str__(self) -> str:
+        return self.scope

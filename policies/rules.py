@@ -19,6 +19,7 @@ from policies import changes, scopes
 from policies.faults import Fault, Invalid
 from policies.lists import normalised
 from policies.models import EnforcedAt, ListType, MatchOperator, Rule, Trigger, ValueList, Workspace
+from policies.texts import comparable, is_storable
 
 NAME_CHARACTERS = 256
 DESCRIPTION_CHARACTERS = 2000
@@ -152,6 +153,10 @@ def fields_of(rules: Iterable[Rule]) -> frozenset[str]:
     return frozenset(condition["field"] for rule in rules for condition in rule.conditions)
 
 
+def sets_category(rule: Rule) -> bool:
+    return any(action["type"] == "set_category" for action in rule.actions)
+
+
 def check(fields: Mapping[str, Any], *, known_scopes: Collection[str] | None = None) -> dict[str, Any]:
     """The fields of a rule as they are kept. Raises `Invalid` naming every fault by its path and limit.
 
@@ -238,6 +243,8 @@ class _Check:
             self._fault(
                 name, _("It has %(least)d to %(limit)d characters.") % {"least": least, "limit": limit}
             )
+        elif not is_storable(text):
+            self._fault(name, _("It holds a control character."))
         return text
 
     def _choice(self, name: str, default: str, choices: Collection[str]) -> str:
@@ -369,6 +376,9 @@ class _Check:
             self._fault(f"{path}.value", _("A value is text."))
             return None
         value = value.strip()
+        if not is_storable(value):
+            self._fault(f"{path}.value", _("It holds a control character."))
+            return None
         if not limit and value:
             self._fault(f"{path}.value", _("%(action)s takes no value.") % {"action": name})
             return None
@@ -397,13 +407,15 @@ def _value(field: Field, operator: str, given: Any) -> Any:
         raise ValueError(_("The value is true or false."))
     if not isinstance(given, str):
         raise ValueError(_("The value is text."))
-    text = given.strip().lower()
+    text = comparable(given)
     if not 1 <= len(text) <= VALUE_CHARACTERS:
         raise ValueError(_("The value has 1 to %(limit)d characters.") % {"limit": VALUE_CHARACTERS})
+    if not is_storable(text):
+        raise ValueError(_("The value holds a control character."))
     if field.kind is Kind.CHOICE and text not in field.choices:
         raise ValueError(_("The value is one of %(choices)s.") % {"choices": ", ".join(field.choices)})
     if field.exact and operator in ("is", "is_not"):
-        return normalised(field.exact, text)
+        return normalised(field.exact, given)
     return text
 
 

@@ -189,6 +189,22 @@ def engaged() -> list[Reading]:
     return [_engaged(row) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class ScopeStanding:
+    """`released_at` is when sending was allowed again the last time; None where it never was stopped."""
+
+    is_engaged: bool
+    released_at: datetime | None
+
+
+def standing(scope: str) -> ScopeStanding:
+    """How the row of one scope stands; one without a row is engaged."""
+    row = Switch.objects.filter(scope=scope).first()
+    if row is None or row.is_engaged:
+        return ScopeStanding(True, None)
+    return ScopeStanding(False, row.changed_at)
+
+
 def without_row(scopes: Sequence[str]) -> list[str]:
     """Those of the scopes that have no row, which counts as stopped."""
     there = set(Switch.objects.filter(scope__in=scopes).values_list("scope", flat=True))

@@ -25,13 +25,11 @@ def mode_gate(facts: Facts) -> Verdict:
         return _refused(_("A person wrote this wording, so a person decides."))
     if _was_decided_before(facts):
         return _refused(_("A person decided about it before, so a person decides again."))
-    if not facts.content.parent_message_id:
-        return _refused(_("It answers no message; only replies leave without a person."))
     return Verdict("mode", Standing.PASSED, _("The mode %(mode)s needs no person.") % {"mode": stricter})
 
 
 def _was_decided_before(facts: Facts) -> bool:
-    ids = [facts.draft.pk, facts.draft.linked_from_id]
+    ids = [one for one in (facts.draft.pk, facts.draft.linked_from_id) if one is not None]
     return Decision.objects.filter(draft_id__in=ids, person__isnull=False).exists()
 
 

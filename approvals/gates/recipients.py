@@ -23,16 +23,16 @@ def recipients_gate(facts: Facts) -> Verdict:
     problem = _malformed(facts)
     if problem:
         return _refused(problem)
-    found = recipients.judged(facts.mailbox, _addresses(facts))
+    found = recipients.judged(facts.mailbox, recipients.addressed_by(facts.content, facts.mailbox))
     denied = [one for one in found if one.match.outcome is Outcome.DENIED]
     if denied:
-        return _refused(" ".join(map(recipients.denied_sentence, denied[:_NAMED])), denied)
+        return _refused(" ".join(map(recipients.denied_sentence, denied[:_NAMED])), found, denied)
     unknown = recipients.unknown_among(found)
     settings = mailbox_settings.of(facts.mailbox.pk)
     wanted = settings.unknown_reviewed if facts.is_reviewed else settings.unknown_unreviewed
     if unknown and wanted != UnknownRecipient.ASK:
         sentence = _("%(unknown)s This mailbox sends only to listed recipients.")
-        return _refused(sentence % {"unknown": _on_no_list(unknown)}, found)
+        return _refused(sentence % {"unknown": _on_no_list(unknown)}, found, found)
     # Nobody looks at mail without a review, so there the question is about new domains only.
     open_ones = [one for one in unknown if facts.is_reviewed or one.is_first_contact]
     if open_ones:
@@ -43,15 +43,19 @@ def recipients_gate(facts: Facts) -> Verdict:
             "blocked_recipient",
             asks=recipients.asks_about(open_ones),
             rules=recipients.rules_of(found),
+            parts=_parts(found),
         )
-    return Verdict("recipients", Standing.PASSED, _passed(found, unknown), rules=recipients.rules_of(found))
+    return Verdict(
+        "recipients",
+        Standing.PASSED,
+        _passed(found, unknown),
+        rules=recipients.rules_of(found),
+        parts=_parts(found),
+    )
 
 
-def _addresses(facts: Facts) -> list[str]:
-    """Everybody who would get the mail or its answers. Answers to the mailbox itself are no other recipient."""
-    own = facts.mailbox.address.casefold()
-    elsewhere = [address.email for address in facts.content.reply_to if address.email.casefold() != own]
-    return [*facts.content.recipients(), *elsewhere]
+def _parts(found: Sequence[Recipient]) -> tuple[tuple[str, str], ...]:
+    return tuple((one.address, one.match.outcome.value) for one in found)
 
 
 def _malformed(facts: Facts) -> str:
@@ -77,7 +81,7 @@ def _malformed(facts: Facts) -> str:
     return ""
 
 
-def _refused(sentence: str, deciding: Sequence[Recipient] = ()) -> Verdict:
+def _refused(sentence: str, found: Sequence[Recipient] = (), deciding: Sequence[Recipient] = ()) -> Verdict:
     return Verdict(
         "recipients",
         Standing.REFUSED,
@@ -85,6 +89,7 @@ def _refused(sentence: str, deciding: Sequence[Recipient] = ()) -> Verdict:
         "blocked_recipient",
         Consequence.STOP,
         rules=recipients.rules_of(deciding),
+        parts=_parts(found),
     )
 
 

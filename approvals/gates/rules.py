@@ -12,6 +12,7 @@ from policies.lists import StoredLists
 from policies.models import Trigger
 
 STAGE = "outbound_send"
+COMPOSE = "compose"
 
 
 def rules_gate(facts: Facts) -> Verdict:
@@ -32,6 +33,17 @@ def rules_gate(facts: Facts) -> Verdict:
             "rules",
             Standing.REFUSED,
             sentence,
+            "blocked_rule",
+            Consequence.STOP,
+            rules=named,
+            evaluation=evaluation,
+        )
+    if not facts.is_reviewed and subject.outbound_type == COMPOSE and not outcome.may_compose:
+        # Also while no rule that holds a compose is enabled: only an explicit permission lets one pass.
+        return Verdict(
+            "rules",
+            Standing.REFUSED,
+            _("It answers no message; only replies leave without a person, unless a rule allows it."),
             "blocked_rule",
             Consequence.STOP,
             rules=named,

@@ -41,7 +41,8 @@ class Verdict:
     An open verdict with `asks` is a question which the approval of a person answers who was shown it; `result` is
     what it becomes when nobody does. `rules` names the policy rows that decided, as "kind:id:version"; `evaluation` is
     what the rules were given and said, kept with the verdict. `retry_at` is when a refusal that waits can end at the
-    earliest; an approval does not run out before.
+    earliest; an approval does not run out before. `parts` are
+    the answers to what was asked one by one, such as each recipient, as pairs of name and answer.
     """
 
     gate: str
@@ -51,6 +52,7 @@ class Verdict:
     consequence: Consequence | None = None
     asks: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
+    parts: tuple[tuple[str, str], ...] = ()
     evaluation: Mapping[str, Any] | None = None
     retry_at: datetime | None = None
 

@@ -45,6 +45,12 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         (Right.READ_POLICIES,),
     ),
     (
+        "approvals:categories",
+        _("Categories"),
+        _("Which kinds of mail an agent may send, which need a person, and which only people write."),
+        (Right.READ_POLICIES,),
+    ),
+    (
         "approvals:history",
         _("Evaluations"),
         _("What was judged, when, and which row decided."),
@@ -61,6 +67,18 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         _("Provider"),
         _("What the mail provider enforces by itself, also for what goes around this desk."),
         (Right.READ_POLICIES,),
+    ),
+    (
+        "approvals:trips",
+        _("Automatic stops"),
+        _("When the desk stops a mailbox by itself."),
+        (Right.READ_POLICIES,),
+    ),
+    (
+        "approvals:switch_proof",
+        _("Proof of the switch"),
+        _("Each stop, how long it took and what was under way."),
+        (Right.AUDIT, Right.RESUME),
     ),
 )
 

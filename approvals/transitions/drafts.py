@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,7 +36,7 @@ from approvals.transitions import sends
 from approvals.transitions.moves import lock_draft, move_draft, void
 from audit.clock import database_now
 from audit.record import SYSTEM, Actor, record
-from policies import switch
+from policies import modes, switch
 
 NOTE_LIMIT = 4000
 _AGENT = Actor(kind="agent", id="", name="agent")
@@ -115,6 +115,14 @@ class Seen:
     asks: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class AgentSays:
+    """What an agent says about its own draft: a category, and its confidence from 0 to 1 (None: nothing usable)."""
+
+    category: str = ""
+    confidence: float | None = None
+
+
 def seen_of(draft: Draft) -> Seen:
     """What a person sees who opens the draft now, with every question that an approval would answer."""
     revision = _current(draft)
@@ -133,6 +141,7 @@ def arrive(
     origin: Origin = Origin.AGENT,
     linked_from: Draft | None = None,
     author: User | None = None,
+    agent_says: AgentSays | None = None,
 ) -> Draft | None:
     """Put a draft into the queue; None when it is known already. It keeps the mailbox's mode of this moment.
 
@@ -160,6 +169,8 @@ def arrive(
                 upstream_sha256=content.upstream_sha256,
                 is_complete=not incomplete_reason,
                 incomplete_reason=incomplete_reason,
+                agent_category=agent_says.category if agent_says is not None else "",
+                agent_confidence=agent_says.confidence if agent_says is not None else None,
                 arrived_at=now,
                 expires_at=now + timedelta(hours=mailbox.expiry_hours),
                 state_changed_at=now,
@@ -180,7 +191,12 @@ def arrive(
 
 
 def revise(
-    draft_id: int, *, content: Content, thread: ThreadLook, incomplete_reason: str = ""
+    draft_id: int,
+    *,
+    content: Content,
+    thread: ThreadLook,
+    incomplete_reason: str = "",
+    agent_says: AgentSays | None = None,
 ) -> Revision | None:
     """Take the agent's new wording of a draft that is not sent yet; None when it changes nothing.
 
@@ -224,10 +240,14 @@ def revise(
             _void_live(draft, VoidReason.ANSWERED, now=now)
         revision = _write_revision(draft, content, author=None, now=now)
         fields: dict[str, Any] = {
+            # A new wording is an act of the agent under the mode of now; what it may not do now it cannot do so.
+            "mode": modes.strictest(draft.mode, draft.mailbox.mode),
             "upstream_sha256": content.upstream_sha256,
             "is_complete": not incomplete_reason,
             "incomplete_reason": incomplete_reason,
         }
+        if agent_says is not None:
+            fields |= {"agent_category": agent_says.category, "agent_confidence": agent_says.confidence}
         if reopens:
             fields |= {
                 "thread_fingerprint": thread.fingerprint,
@@ -263,10 +283,19 @@ def edit(draft_id: int, *, person: User, seen: Seen, content: Content) -> Revisi
         return revision
 
 
-def approve(draft_id: int, *, person: User, seen: Seen, look: Look, form_id: uuid.UUID | None) -> Decision:
+def approve(
+    draft_id: int,
+    *,
+    person: User,
+    seen: Seen,
+    look: Look,
+    form_id: uuid.UUID | None,
+    also: Callable[[], object] | None = None,
+) -> Decision:
     """C1: bind one revision and one state of the thread to a person's yes, and queue the one send.
 
-    Nothing leaves before the undo hold of the mailbox is over, and then only through every gate again. Raises
+    Nothing leaves before the undo hold of the mailbox is over, and then only through every gate again. `also` is done
+    in the same transaction: both are kept or neither is. Raises
     AlreadyDecided, NotOpen, DraftExpired, DraftChanged, ThreadMoved, NotAllowed or GateRefused; nothing but the
     evaluation is written then.
     """
@@ -282,9 +311,14 @@ def approve(draft_id: int, *, person: User, seen: Seen, look: Look, form_id: uui
         if not held:
             holding = [one for one in verdicts if one.consequence is Consequence.HOLD]
             held = holding[0].result if holding else ""
+        if refusal is None:
+            verdicts = gates.as_approved(verdicts, people.name_of(person))
         judgements.keep(facts, verdicts, Stage.APPROVAL)
         if refusal is None:
-            return _approved(facts, person, seen.asks, form_id=form_id, held=held)
+            decision = _approved(facts, person, seen.asks, form_id=form_id, held=held)
+            if also is not None:
+                also()
+            return decision
     raise refusal
 
 
@@ -305,7 +339,8 @@ def _refusal(verdicts: Sequence[Verdict], seen: Seen) -> DecisionRefused | None:
 def approve_by_mode(draft_id: int, *, look: Look) -> Decision | None:
     """Approve a pending draft because its oversight mode needs no person, and queue it; None when it must wait.
 
-    Every gate is asked, as for mail that no person decides, and all of them must pass now. The evaluation is written
+    Every gate is asked, as for mail that no person decides, and all of them must pass now, but for what the claim
+    waits for by itself. The evaluation is written
     either way: its refusal says what the draft waits for. There is no undo hold.
     """
     with transaction.atomic():
@@ -323,9 +358,18 @@ def approve_by_mode(draft_id: int, *, look: Look) -> Decision | None:
         verdicts = [_decided_by_mode(verdict, name) for verdict in gates.evaluate(facts)]
         judgements.keep(facts, verdicts, Stage.WITHOUT_PERSON)
         is_too_old = look.age_seconds() > settings.APPROVAL_FRESHNESS_SECONDS
-        if is_too_old or not gates.may_leave(verdicts):
+        if is_too_old or not all(map(_lets_queue, verdicts)):
             return None
         return _approved(facts, None, frozenset(), form_id=None, held="")
+
+
+def _lets_queue(verdict: Verdict) -> bool:
+    # A rehearsal and the spacing between two sends are matters of the claim, which needs nobody for either.
+    return (
+        verdict.standing is Standing.PASSED
+        or (verdict.gate == "dry_run" and verdict.standing is Standing.NOT_ASKED)
+        or (verdict.gate == "caps" and verdict.consequence is Consequence.WAIT)
+    )
 
 
 def _mode_name(mailbox: Mailbox) -> str:
@@ -375,9 +419,21 @@ def _approved(
     return decision
 
 
-def reject(draft_id: int, *, person: User, seen: Seen, reason: str, form_id: uuid.UUID | None) -> Decision:
-    """End a pending or stale draft with a person's no. Raises as `approve`."""
-    return _end(draft_id, DecisionKind.REJECT, DraftState.REJECTED, person, seen, reason, form_id)
+def reject(
+    draft_id: int,
+    *,
+    person: User,
+    seen: Seen,
+    reason: str,
+    form_id: uuid.UUID | None,
+    also: Callable[[], object] | None = None,
+) -> Decision:
+    """End a pending or stale draft with a person's no. `also` is done in the same transaction. Raises as `approve`."""
+    with transaction.atomic():
+        decision = _end(draft_id, DecisionKind.REJECT, DraftState.REJECTED, person, seen, reason, form_id)
+        if also is not None:
+            also()
+        return decision
 
 
 def request_changes(
@@ -387,6 +443,36 @@ def request_changes(
     return _end(
         draft_id, DecisionKind.REQUEST_CHANGES, DraftState.CHANGES_REQUESTED, person, seen, note, form_id
     )
+
+
+def cancel(draft_id: int, *, person: User, reason: str) -> bool:
+    """End an open draft as one of many that a person cancels together; whether it was still open.
+
+    Counts as that person's rejection. Raises NotAllowed without the right to cancel; a draft that somebody decided
+    about, or whose approval waits to leave, is left alone.
+    """
+    with transaction.atomic():
+        draft = lock_draft(draft_id)
+        if not people.is_still_allowed(person.pk, people.Right.CANCEL, draft.mailbox_id):
+            raise NotAllowed(_("You may not cancel the drafts of this mailbox."))
+        if draft.state not in OPEN_DRAFT_STATES or draft.current_revision is None:
+            return False
+        now = database_now()
+        revision = _current(draft)
+        _void_live(draft, VoidReason.CANCELLED, now=now)
+        _decide(
+            draft,
+            revision,
+            DecisionKind.REJECT,
+            person,
+            now=now,
+            reason=reason,
+            form_id=None,
+            valid_until=None,
+        )
+        move_draft(draft, DraftState.REJECTED, now=now)
+        _record("approvals.draft.cancelled", draft, revision, actor=people.actor_for(person), reason=reason)
+        return True
 
 
 def undo(draft_id: int, *, person: User) -> Draft:

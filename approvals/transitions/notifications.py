@@ -10,11 +10,11 @@ from approvals.models import Notification, Send
 from audit.clock import database_now
 from policies import channels, modes
 
-SENT, TEST = "email.sent", "channel.test"
+SENT, UNKNOWN, TEST = "email.sent", "email.unknown", "channel.test"
 
 
-def note_send(send: Send, *, now: datetime) -> None:
-    """Keep what is to be told of a sent mail of a monitored mailbox, in the transaction that accepts it."""
+def note_send(send: Send, *, now: datetime, kind: str = SENT) -> None:
+    """Keep what is to be told of a monitored mailbox: its mail left, or may have. For the writer of that state."""
     is_monitored = send.mailbox.mode == modes.MONITORED
     was_monitored = send.decision.person_id is None and send.draft.mode == modes.MONITORED
     if not (is_monitored or was_monitored) or channels.of(send.mailbox_id) is None:
@@ -29,7 +29,7 @@ def note_send(send: Send, *, now: datetime) -> None:
         "decided_by": send.decision.person_name,
         "oversight_mode": send.mailbox.mode,
     }
-    _keep(send.mailbox, SENT, data, now=now, send=send)
+    _keep(send.mailbox, kind, data, now=now, send=send)
 
 
 def send_test(mailbox: Mailbox) -> Notification:

@@ -145,11 +145,14 @@ def claim(
             is_rehearsal=is_rehearsal,
         )
         verdicts = gates.evaluate(facts)
-        judgements.keep(facts, verdicts, Stage.CLAIM)
         if not gates.may_leave(verdicts):
             refusal = gates.first_refusal(verdicts) or verdicts[0]
+            # A send that waits is asked every few seconds; the same answer is kept once.
+            if refusal.consequence is not Consequence.WAIT or send.waiting_for != refusal.sentence[:300]:
+                judgements.keep(facts, verdicts, Stage.CLAIM)
             _refuse(send, refusal, verdicts, look, now=now)
             return Refusal(refusal)
+        judgements.keep(facts, verdicts, Stage.CLAIM)
         caps.reserve(send.mailbox_id, send.token, keep=is_resend)
         if is_resend:
             for old in send.attempts.filter(state=AttemptState.UNKNOWN):
@@ -727,6 +730,7 @@ def _make_unknown(send: Send, attempt: Attempt, reply: SendReply, *, now: dateti
             resend_by=None,
             **fields,
         )
+        notifications.note_send(send, now=now, kind=notifications.UNKNOWN)
     elif fields:
         # Its worker was given up for dead; what the late reply names is still worth asking for.
         Send.objects.filter(pk=send.pk, state=SendState.UNKNOWN).update(**fields)

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_POST, require_safe
 
+from agentmail.addresses import ascii_form
 from approvals import comparisons, decisions, gates, people
 from approvals.forms import DecisionForm, QueueFilterForm, ReasonedForm, SeenForm, filter_query, seen_initial
 from approvals.forms_caps import ComparisonForm
@@ -25,6 +26,7 @@ from approvals.judgements import PASSED
 from approvals.models import Decision, DecisionKind, Draft, Judgement, Origin, Revision, Send, Stage
 from approvals.notes import links_in, notes_on, unknown_recipients
 from approvals.people import Right
+from approvals.policy_rows import NamedRow, named_row
 from approvals.queries import (
     Matter,
     QueueFilter,
@@ -34,14 +36,16 @@ from approvals.queries import (
     hold_of,
     matter_of,
 )
+from approvals.recipients import ask_about, deniable_domains
 from approvals.states import DraftState, SendState
-from approvals.templatetags.times import remaining
+from approvals.templatetags.times import expires_soon, remaining
 from approvals.transitions import drafts
 from approvals.transitions.drafts import AlreadyDecided, DecisionRefused, NotAllowed, Seen
 from approvals.views.access import draft_or_404, person_of, signed_in
 from approvals.views.queue import queue_address, queue_context
 from approvals.views.writing import NotWritable, nothing_changed
 from policies import modes
+from policies.recipients import Outcome, normalised
 
 logger = logging.getLogger(__name__)
 
@@ -55,13 +59,13 @@ GATE_WORDS: Mapping[str, Any] = {
     "recipients": _lazy("Recipients"),
     "content": _lazy("Content"),
     "rules": _lazy("Rules"),
+    "tier": _lazy("Tier"),
     "thread": _lazy("Thread"),
     "fresh": _lazy("Fresh"),
     "caps": _lazy("Caps"),
     "dry_run": _lazy("Dry run"),
 }
-# The page of a policy row that a verdict names as "kind:id:version".
-RULE_PAGES: Mapping[str, str] = {"rule": "approvals:rule"}
+DOMAINS_OFFERED = 3
 LETTER_VIEWS = ("original", "changes", "sent")
 # A send under way is watched more closely than a draft that waits.
 WAITING_REFRESH_SECONDS, MOVING_REFRESH_SECONDS = 4, 2
@@ -107,7 +111,7 @@ def approve(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     def act(seen: Seen, form: SeenForm) -> None:
         decisions.approve(draft, person=person_of(request), seen=seen, form_id=form.cleaned_data["form_id"])
 
-    return _decided(request, draft, DecisionForm(request.POST), act, DecisionKind.APPROVE)
+    return decided(request, draft, DecisionForm(request.POST), act, DecisionKind.APPROVE)
 
 
 @require_POST
@@ -125,7 +129,7 @@ def reject(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
         )
         messages.success(request, _("Rejected. Nothing was sent."))
 
-    return _decided(request, draft, ReasonedForm(request.POST), act, DecisionKind.REJECT)
+    return decided(request, draft, ReasonedForm(request.POST), act, DecisionKind.REJECT)
 
 
 @require_POST
@@ -143,7 +147,7 @@ def request_changes(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
         )
         messages.success(request, _("Sent back to the agent with your note."))
 
-    return _decided(request, draft, ReasonedForm(request.POST), act, DecisionKind.REQUEST_CHANGES)
+    return decided(request, draft, ReasonedForm(request.POST), act, DecisionKind.REQUEST_CHANGES)
 
 
 @require_POST
@@ -201,13 +205,14 @@ def compare(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     return redirect(draft_address(draft, place_in_queue(request)))
 
 
-def _decided(
+def decided(
     request: HttpRequest,
     draft: Draft,
     form: DecisionForm,
     act: Callable[[Seen, SeenForm], None],
     kind: DecisionKind,
 ) -> HttpResponseBase:
+    """Do what the form asks, and answer: on to the draft, or the page as it is now with what was wrong."""
     if not form.is_valid():
         # On a phone the field is far from the verbs; the browser scrolls to what has the focus.
         form.fields["reason"].widget.attrs["autofocus"] = True
@@ -300,6 +305,7 @@ def page_context(
     view = _letter_view(request, shown)
     column = queue_context(request, chosen, now=now, open_id=str(draft.public_id))
     unknown = unknown_recipients(revision, talk.messages, draft.mailbox.address)
+    parts = next((dict(verdict.parts) for verdict in verdicts if verdict.gate == "recipients"), {})
     seen = seen_initial(draft, revision, uuid.uuid4(), asks=gates.questions(verdicts)) | {"reason": typed}
     return column | {
         "here": "queue",
@@ -319,7 +325,7 @@ def page_context(
         if draft.state == DraftState.PENDING
         else [],
         "unknown": unknown,
-        "recipients": _recipients(revision, unknown),
+        "recipients": _recipients(revision, unknown, parts),
         "history": history_of(matter),
         "outcomes": matter.outcomes,
         "send": send if draft.state == DraftState.APPROVED else None,
@@ -331,12 +337,19 @@ def page_context(
         "hold": hold,
         "may_decide": may_decide,
         "verbs": _verbs(draft, verdicts, chosen) if may_decide else None,
+        "listing": _listing(draft, revision, verdicts, chosen)
+        if may_decide and people.may(person, Right.EDIT_LISTS, draft.mailbox_id)
+        else None,
         "form": form or DecisionForm(initial=seen),
         "comparison": _comparison(draft, send, person, comparison_form),
         "problem": problem,
         "queue_address": queue_address(column["query"]),
         "next_address": _next_address(draft, column["drafts"], chosen),
-        "expiry_word": _("Expires in %(time)s") % {"time": remaining(draft.expires_at, now)},
+        "expiry_word": (
+            _("Expires soon, in %(time)s") if expires_soon(draft, now) else _("Expires in %(time)s")
+        )
+        % {"time": remaining(draft.expires_at, now)},
+        "expires_soon": expires_soon(draft, now),
         "refresh_address": _refresh_address(draft, chosen, version, revision, view),
         "refresh_seconds": MOVING_REFRESH_SECONDS if _is_moving(draft, send) else WAITING_REFRESH_SECONDS,
     }
@@ -420,7 +433,11 @@ def _held_because(draft: Draft, revision: Revision) -> str:
     asked = Judgement.objects.filter(revision=revision, stage=Stage.WITHOUT_PERSON).order_by("-pk").first()
     if asked is None:
         return _("It could not be read again when it arrived.")
-    return asked.sentence if asked.result != PASSED else ""
+    return (
+        asked.sentence
+        if asked.result != PASSED
+        else _("Deciding took too long after it had been read again.")
+    )
 
 
 def _as_of(draft: Draft, verdict: Verdict) -> Verdict:
@@ -455,14 +472,11 @@ def _shown_verdict(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _rule_links(verdict: Verdict) -> list[dict[str, str]]:
-    """The pages of the rows that decided, for the kinds that have one."""
-    links = []
-    for named in verdict.rules:
-        kind, number, _version = named.split(":")[:3] if named.count(":") == 2 else ("", "", "")
-        if kind in RULE_PAGES:
-            links.append({"name": f"{kind} {number}", "address": reverse(RULE_PAGES[kind], args=[number])})
-    return links
+def _rule_links(verdict: Verdict) -> list[NamedRow]:
+    """The rows that hold a mail, those that have a page; what passed needs no way there."""
+    if verdict.standing is Standing.PASSED:
+        return []
+    return [row for row in map(named_row, verdict.rules) if row.address]
 
 
 def _verbs(draft: Draft, verdicts: Sequence[Verdict], chosen: QueueFilter) -> dict[str, str] | None:
@@ -551,13 +565,39 @@ def _stale_messages(draft: Draft, matter: Matter) -> list[Any]:
     )
 
 
-def _recipients(revision: Revision, unknown: Sequence[str]) -> list[dict[str, Any]]:
+def _recipients(revision: Revision, unknown: Sequence[str], parts: Mapping[str, str]) -> list[dict[str, Any]]:
     fields = ((_("To"), revision.to), (_("Cc"), revision.cc), (_("Bcc"), revision.bcc))
     return [
-        {"word": word, "email": entry.get("email", ""), "is_unknown": entry.get("email", "") in unknown}
+        {
+            "word": word,
+            "email": email,
+            "is_unknown": email in unknown,
+            "listed": parts.get(normalised(ascii_form(email)), ""),
+        }
         for word, entries in fields
-        for entry in entries
+        for email in (str(entry.get("email", "")) for entry in entries)
     ]
+
+
+def _listing(
+    draft: Draft, revision: Revision, verdicts: Sequence[Verdict], chosen: QueueFilter
+) -> dict[str, Any] | None:
+    """What a list editor can do about the recipients along with the decision."""
+    if draft.state not in (DraftState.PENDING, DraftState.STALE):
+        return None
+    parts = next((verdict.parts for verdict in verdicts if verdict.gate == "recipients"), ())
+    unknown = [address for address, outcome in parts if outcome == Outcome.UNKNOWN]
+    asked = gates.questions(verdicts)
+    shown = [address for address in unknown if ask_about(address) in asked]
+    domains = deniable_domains(draft.mailbox, unknown)[:DOMAINS_OFFERED]
+    return {
+        "allow": draft_address(draft, chosen, "approve_and_allow")
+        if shown and draft.state == DraftState.PENDING
+        else "",
+        "allowed": shown,
+        "deny": draft_address(draft, chosen, "reject_and_deny"),
+        "domains": domains,
+    }
 
 
 def _next_address(draft: Draft, listed: Sequence[Draft], chosen: QueueFilter) -> str:
@@ -575,6 +615,12 @@ def _status(draft: Draft, send: Send | None, decision: Decision | None) -> dict[
         return {
             "heading": _("%(what)s by %(name)s") % {"what": heading, "name": decision.person_name},
             "sentences": [decision.reason] if decision.reason else [],
+        }
+    if draft.state == DraftState.REJECTED:
+        return {
+            "heading": _("Turned away: only a person may answer this"),
+            "sentences": [_("A text of an agent cannot be approved here. Answer it yourself.")],
+            "link": _link("approvals:needs_person", _("See what needs a person")),
         }
     if draft.state == DraftState.PENDING and send is not None and send.state == SendState.STOPPED:
         return {"heading": _("An earlier approval did not send it"), "sentences": [send.stop_reason]}

@@ -18,7 +18,7 @@ from agentmail.client import configured_client
 from agentmail.exceptions import ProviderError, ProviderNotConfigured, Unauthenticated
 from agentmail.models import Mailbox
 from agentmail.types import GrantSnapshot
-from approvals import comparisons, people, rehearsal, switchboard
+from approvals import comparisons, inbound, people, rehearsal, switchboard
 from approvals import mailboxes as domain
 from approvals.forms import REASON_CHARACTERS
 from approvals.forms_caps import VersionField
@@ -247,10 +247,12 @@ def _page(
         "now": timezone.now(),
         "mailbox": found,
         "mode_purpose": PURPOSES[found.mode],
+        "held_inbound": inbound.held_in(found).count(),
         "reading": switch.read([found.scope]),
         "evaluations": evaluations_of(found),
         "may_manage": people.may(person, Right.MANAGE, found.pk),
         "may_stop": people.may(person, Right.STOP, found.pk),
+        "may_cancel": people.may(person, Right.CANCEL, found.pk),
         "may_resume": may_resume,
         "form": form or MailboxForm(mailbox=found),
         "stop_form": stop_form or StopForm(),

@@ -14,16 +14,17 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_http_methods
 
 from agentmail.models import Mailbox, OversightMode
-from approvals import evidence, oversight, people
-from approvals.forms_modes import LoosenForm, TightenForm
+from approvals import evidence, inbound, oversight, people
+from approvals.forms_modes import ChannelForm, LoosenForm, ModeSettingsForm, TightenForm
 from approvals.ledgers import mailbox_for
-from approvals.models import ModeChange
+from approvals.models import ModeChange, Notification
 from approvals.people import Right
 from approvals.views.access import person_of, signed_in
 from approvals.views.writing import NotWritable, nothing_changed
 from policies import channels, mailbox_settings, modes
 
 CHANGES_SHOWN = 50
+TOLD_SHOWN = 10
 
 PURPOSES = {
     modes.READ_ONLY: _lazy("The agent reads. It sends nothing, tags nothing and writes no drafts."),
@@ -106,6 +107,7 @@ def page(
 ) -> HttpResponse:
     """The page of a mailbox's oversight mode; with `to`, a mode of the ladder, the preview of that step too."""
     person = person_of(request)
+    channel = channels.of(found.pk)
     may_tighten = people.may(person, Right.TIGHTEN, found.pk)
     may_loosen = people.may(person, Right.LOOSEN, found.pk)
     chosen = to if to in modes.LADDER and to != found.mode else ""
@@ -128,8 +130,14 @@ def page(
         "lines": evidence.lines_for(numbers, found.mode, chosen or _next_rung(found.mode)),
         "evidence_facts": _facts(numbers),
         "changes": ModeChange.objects.filter(mailbox=found).order_by("-pk")[:CHANGES_SHOWN],
-        "channel": channels.of(found.pk),
+        "channel": channel,
+        "channel_form": ChannelForm(channel=channel),
+        "is_dead": channel is not None and not channels.is_alive(channel),
+        "told": Notification.objects.filter(mailbox=found).order_by("-pk")[:TOLD_SHOWN],
+        "may_edit": people.may(person, Right.EDIT_POLICIES, found.pk),
         "settings": mailbox_settings.of(found.pk),
+        "settings_form": ModeSettingsForm(settings=mailbox_settings.of(found.pk)),
+        "held_inbound": inbound.held_in(found).count(),
         "problem": problem,
     }
     return render(request, "approvals/mode.html", context | more, status=status)

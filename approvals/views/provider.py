@@ -39,7 +39,7 @@ from approvals.queries import visible_mailboxes
 from approvals.views.access import person_of, signed_in
 from approvals.views.writing import NotWritable, nothing_changed
 from policies import changes
-from policies.models import ProviderIntent, ProviderKind, Workspace
+from policies.models import ProviderIntent, ProviderKind, ValueList, Workspace
 from policies.scopes import GLOBAL, workspace_scope
 
 ITEMS_SHOWN = 200
@@ -677,14 +677,14 @@ def _wanted_page(
         "steps": steps,
         "steps_done": sum(step.outcome == provider_drift.StepOutcome.DONE for step in steps or []),
         "look": provider_drift.last_look(),
-        "has_denied": ProviderIntent.objects.exclude(source="").exists(),
-        "can_deny": provider_drift.CAN_DENY,
+        "left_out": provider_drift.denials_of(provider_drift.denied_patterns()).left_out,
+        "has_denied": ProviderIntent.objects.filter(source=provider_drift.DENY_RULE).exists(),
         "drifts": [],
     }
     try:
         drifts = provider_drift.compare()
         names = _names(ProviderKind.WORKSPACE) | _names(ProviderKind.RULE) if drifts else {}
-        names |= {intent.reference: intent.name for intent in ProviderIntent.objects.all()}
+        names |= {drift.wish.reference: drift.name for drift in drifts if drift.wish is not None}
         context["drifts"] = [_shown_drift(drift, names) for drift in drifts]
         context["differing"] = sum(drift.standing != provider_drift.Standing.SAME for drift in drifts)
     except ProviderError as error:
@@ -713,7 +713,24 @@ def _shown_drift(drift: provider_drift.Drift, names: Mapping[str, str]) -> dict[
         if drift.provider_id
         else "",
         "differences": differences,
+        "origin": _origin(drift.wish),
+        "is_denial": drift.wish is not None and drift.wish.source in provider_drift.DENIALS,
+        # What one of our rules wants ends with the rule.
+        "may_forget": drift.intent is not None
+        and drift.standing != provider_drift.Standing.UNWANTED
+        and not drift.intent.source.startswith((provider_drift.RULE_SOURCE, provider_drift.LIST_SOURCE)),
     }
+
+
+def _origin(wish: provider_drift.Wish | None) -> str:
+    source = wish.source if wish is not None else ""
+    if source.startswith(provider_drift.RULE_SOURCE):
+        return reverse("approvals:rule", args=[int(source.removeprefix(provider_drift.RULE_SOURCE))])
+    if source.startswith(provider_drift.LIST_SOURCE):
+        public_id = source.removeprefix(provider_drift.LIST_SOURCE)
+        row = ValueList.objects.filter(public_id=public_id).first()
+        return reverse("approvals:value_list", args=[row.pk]) if row is not None else ""
+    return ""
 
 
 def _values_text(values: tuple[str, ...], word: str) -> str:

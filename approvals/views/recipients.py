@@ -1,13 +1,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    QueryDict,
+    StreamingHttpResponse,
+)
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -17,18 +26,20 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from agentmail.addresses import AddressError
 from agentmail.models import Mailbox
-from approvals import people, recipients
-from approvals.forms import SEARCH_CHARACTERS
+from approvals import people, recipient_files, recipients
+from approvals.forms import REASON_CHARACTERS, SEARCH_CHARACTERS
 from approvals.people import Person, Right
 from approvals.recipients import Added, EntryFilter, LinesRefused
 from approvals.views.access import person_of, signed_in
 from approvals.views.writing import NotWritable, nothing_changed
-from policies import changes
+from policies import changes, mailbox_settings
 from policies import recipients as lists
-from policies.models import RecipientEntry, RecipientKind
+from policies.models import RecipientEntry, RecipientKind, UnknownRecipient
+from policies.recipients import NewEntry
 
 ENTRIES_SHOWN = 50
 FAULTS_SHOWN = 20
+MAILBOXES_SHOWN = 100
 LINES_CHARACTERS = 400_000
 
 
@@ -146,6 +157,50 @@ class TrialForm(forms.Form):
         self.fields["mailbox"].queryset = mailboxes_of(person)  # type: ignore[attr-defined]
 
 
+class ImportForm(forms.Form):
+    file = forms.FileField(
+        label=_lazy("CSV file"),
+        help_text=_lazy("Columns kind, scope, pattern, note; UTF-8; at most 2 MB and 10,000 lines."),
+        error_messages={
+            "required": _lazy("Choose the file to import."),
+            "empty": _lazy("The file is empty."),
+        },
+    )
+
+    def __init__(self, data: QueryDict | None = None, files: Any = None, *, person: Person) -> None:
+        super().__init__(data, files, auto_id="import_%s")
+        self._person = person
+
+    def clean_file(self) -> list[NewEntry]:
+        file = self.cleaned_data["file"]
+        try:
+            # One byte more than the limit says that there is more.
+            return recipient_files.read(file.read(recipient_files.FILE_BYTES + 1), person=self._person)
+        except LinesRefused as refusal:
+            raise forms.ValidationError(shown_faults(refusal.faults)) from refusal
+
+
+class UnknownForm(forms.Form):
+    version = forms.IntegerField(widget=forms.HiddenInput, min_value=0)
+    unknown_reviewed = forms.ChoiceField(
+        label=_lazy("In mail that a person decides"),
+        choices=UnknownRecipient.choices,
+        help_text=_lazy("Asked: the approval of a reviewer who was shown it answers."),
+    )
+    unknown_unreviewed = forms.ChoiceField(
+        label=_lazy("In mail that nobody decides"),
+        choices=UnknownRecipient.choices,
+        help_text=_lazy("Asked: only mail to a domain that was never written to waits for a person."),
+    )
+    reason = forms.CharField(
+        label=_lazy("Reason"),
+        max_length=REASON_CHARACTERS,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_lazy("Kept in the record."),
+    )
+
+
 class NoteForm(forms.Form):
     version = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
     note = forms.CharField(
@@ -251,6 +306,72 @@ def remove(request: HttpRequest, entry_id: int) -> HttpResponseBase:
     return redirect("approvals:recipients")
 
 
+@require_safe
+@signed_in
+def export(request: HttpRequest) -> HttpResponseBase:
+    check_may_see(request)
+    person = person_of(request)
+    chosen = replace(EntryFilterForm(request.GET, person=person).chosen(), after=None)
+    found = recipients.visible_entries(person, chosen).iterator(chunk_size=2000)
+    return StreamingHttpResponse(
+        recipient_files.written(found),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="recipients.csv"'},
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def import_file(request: HttpRequest) -> HttpResponseBase:
+    person = person_of(request)
+    if not people.may(person, Right.EDIT_LISTS):
+        raise PermissionDenied
+    if request.method != "POST":
+        return _import_page(request, ImportForm(person=person))
+    form = ImportForm(request.POST, request.FILES, person=person)
+    if not form.is_valid():
+        return _import_page(request, form, status=422)
+    try:
+        done = recipients.add(form.cleaned_data["file"], person=person)
+    except changes.Conflict:
+        return _import_page(request, form, problem=_added_meanwhile(), status=409)
+    except NotWritable:
+        return _import_page(request, form, problem=nothing_changed(), status=503)
+    messages.success(request, told(done))
+    return redirect("approvals:recipients")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def unknown(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
+    person = person_of(request)
+    mailbox = mailboxes_of(person).filter(public_id=public_id).first()
+    if mailbox is None:
+        raise Http404
+    if request.method != "POST":
+        return _unknown_page(request, mailbox)
+    if not people.may(person, Right.EDIT_POLICIES, mailbox.pk):
+        raise PermissionDenied
+    form = UnknownForm(request.POST)
+    if not form.is_valid():
+        return _unknown_page(request, mailbox, form=form, status=422)
+    wanted = {name: form.cleaned_data[name] for name in ("unknown_reviewed", "unknown_unreviewed")}
+    try:
+        mailbox_settings.write(
+            mailbox.pk,
+            version=form.cleaned_data["version"],
+            actor=people.actor_for(person),
+            reason=form.cleaned_data["reason"],
+            **wanted,
+        )
+    except changes.Conflict as conflict:
+        return _settings_conflict(request, mailbox, conflict, form)
+    except NotWritable:
+        return _unknown_page(request, mailbox, form=form, problem=nothing_changed(), status=503)
+    messages.success(request, _("Kept. It holds for every mail that is judged from now on."))
+    return redirect("approvals:recipients_unknown", public_id)
+
+
 def check_may_see(request: HttpRequest) -> None:
     person = person_of(request)
     if not any(people.may(person, right) for right in (Right.READ_POLICIES, Right.EDIT_LISTS)):
@@ -311,6 +432,8 @@ def _page(
         except AddressError as error:
             trial_form.add_error("address", str(error))
     may_edit = people.may(person, Right.EDIT_LISTS)
+    mailboxes = list(mailboxes_of(person)[:MAILBOXES_SHOWN])
+    unknown_settings = mailbox_settings.of_many([mailbox.pk for mailbox in mailboxes])
     context: dict[str, Any] = {
         "here": "policies",
         "filter_form": filter_form,
@@ -320,6 +443,8 @@ def _page(
             "next_address": _address(chosen, (shown[-1].pattern, shown[-1].pk)) if has_more else "",
             "first_address": _address(chosen, None) if chosen.after else "",
         },
+        "export_address": _address(chosen, None, "recipients_export"),
+        "mailboxes": [{"mailbox": one, "settings": unknown_settings[one.pk]} for one in mailboxes],
         "may_edit": may_edit,
         "add_form": (form or AddForm(person=person)) if may_edit else None,
         "trial_form": trial_form,
@@ -347,6 +472,53 @@ def _entry_page(
         "problem": problem,
     }
     return render(request, "approvals/recipient.html", context, status=status)
+
+
+def _import_page(
+    request: HttpRequest, form: ImportForm, *, problem: str = "", status: int = 200
+) -> HttpResponse:
+    context: dict[str, Any] = {"here": "policies", "form": form, "problem": problem}
+    return render(request, "approvals/recipients_import.html", context, status=status)
+
+
+def _unknown_page(
+    request: HttpRequest,
+    mailbox: Mailbox,
+    *,
+    form: UnknownForm | None = None,
+    problem: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    settings = mailbox_settings.of(mailbox.pk)
+    initial = {
+        "version": settings.version,
+        "unknown_reviewed": settings.unknown_reviewed,
+        "unknown_unreviewed": settings.unknown_unreviewed,
+    }
+    context: dict[str, Any] = {
+        "here": "policies",
+        "mailbox": mailbox,
+        "settings": settings,
+        "form": form or UnknownForm(initial=initial),
+        "may_edit": people.may(person_of(request), Right.EDIT_POLICIES, mailbox.pk),
+        "problem": problem,
+    }
+    return render(request, "approvals/recipients_unknown.html", context, status=status)
+
+
+def _settings_conflict(
+    request: HttpRequest, mailbox: Mailbox, conflict: changes.Conflict, form: UnknownForm
+) -> HttpResponse:
+    current = mailbox_settings.of(mailbox.pk)
+    problem = _(
+        "Somebody changed these settings meanwhile. Now: mail that a person decides: %(reviewed)s; mail that "
+        "nobody decides: %(unreviewed)s. What you chose is still below; keep it once more to write over that."
+    ) % {
+        "reviewed": current.get_unknown_reviewed_display(),
+        "unreviewed": current.get_unknown_unreviewed_display(),
+    }
+    form = UnknownForm({**form.cleaned_data, "version": current.version})
+    return _unknown_page(request, mailbox, form=form, problem=problem, status=409)
 
 
 def _conflict(

@@ -17,7 +17,7 @@ from approvals.queries import own_follow_ups
 from approvals.transitions import sends
 from audit.models import Entry
 from audit.record import SYSTEM
-from policies import channels, switch
+from policies import channels, mailbox_settings, switch
 from tests.approvals.conftest import Notifications, actions, report, retry, seen, sent
 
 BY_MODE = "Oversight mode autonomous"
@@ -30,14 +30,6 @@ def autonomous(mailbox: Mailbox) -> Mailbox:
     return mailbox
 
 
-@pytest.fixture
-def monitored(mailbox: Mailbox) -> Mailbox:
-    channels.write(mailbox.pk, version=0, actor=SYSTEM, kind="email", target="team@harbour.example")
-    Mailbox.objects.filter(pk=mailbox.pk).update(mode="monitored")
-    mailbox.refresh_from_db()
-    return mailbox
-
-
 def held_because(draft: Draft) -> str:
     return Judgement.objects.filter(draft=draft, stage=Stage.WITHOUT_PERSON).latest("pk").sentence
 
@@ -45,13 +37,13 @@ def held_because(draft: Draft) -> str:
 @pytest.mark.row("004-06", "K20")
 @pytest.mark.parametrize("mode", ["monitored", "autonomous"])
 def test_a_reply_leaves_without_a_person_and_without_an_undo_hold(
-    agent_writes: Callable[..., Draft], mailbox: Mailbox, sandbox: Any, mode: str
+    routine_writes: Callable[..., Draft], mailbox: Mailbox, sandbox: Any, mode: str
 ) -> None:
     channels.write(mailbox.pk, version=0, actor=SYSTEM, kind="email", target="team@harbour.example")
     Mailbox.objects.filter(pk=mailbox.pk).update(mode=mode, undo_seconds=60)
     mailbox.refresh_from_db()
 
-    draft = agent_writes()
+    draft = routine_writes()
 
     send = Send.objects.get(draft=draft)
     decision = send.decision
@@ -75,12 +67,12 @@ def test_a_reply_leaves_without_a_person_and_without_an_undo_hold(
 @pytest.mark.row("004-17", "004-05")
 @pytest.mark.parametrize("mode", ["read_only", "gated_all", "gated_send"])
 def test_in_the_other_modes_nothing_leaves_without_a_person(
-    agent_writes: Callable[..., Draft], mailbox: Mailbox, mode: str
+    routine_writes: Callable[..., Draft], mailbox: Mailbox, mode: str
 ) -> None:
     Mailbox.objects.filter(pk=mailbox.pk).update(mode=mode)
     mailbox.refresh_from_db()
 
-    draft = agent_writes()
+    draft = routine_writes()
 
     assert draft.state == "pending"
     assert not Send.objects.exists()
@@ -89,12 +81,12 @@ def test_in_the_other_modes_nothing_leaves_without_a_person(
 @pytest.mark.row("003-30")
 @pytest.mark.parametrize("mode", ["monitored", "autonomous"])
 def test_mail_that_answers_nothing_waits_for_a_person(
-    agent_writes: Callable[..., Draft], mailbox: Mailbox, alice: User, mode: str
+    routine_writes: Callable[..., Draft], mailbox: Mailbox, alice: User, mode: str
 ) -> None:
     Mailbox.objects.filter(pk=mailbox.pk).update(mode=mode)
     mailbox.refresh_from_db()
 
-    draft = agent_writes(reply_to_message_id="", subject="News")
+    draft = routine_writes(reply_to_message_id="", subject="News")
 
     assert draft.state == "pending"
     assert "answers no message" in held_because(draft)
@@ -104,7 +96,7 @@ def test_mail_that_answers_nothing_waits_for_a_person(
 @pytest.mark.row("K30")
 @pytest.mark.parametrize("gate", ["switch", "mailbox", "recipients"])
 def test_a_gate_that_refuses_leaves_the_draft_to_a_person(
-    agent_writes: Callable[..., Draft], autonomous: Mailbox, olga: User, gate: str
+    routine_writes: Callable[..., Draft], autonomous: Mailbox, olga: User, gate: str
 ) -> None:
     fields: dict[str, Any] = {}
     if gate == "switch":
@@ -114,7 +106,7 @@ def test_a_gate_that_refuses_leaves_the_draft_to_a_person(
     else:
         fields["to"] = []
 
-    draft = agent_writes(**fields)
+    draft = routine_writes(**fields)
 
     judgement = Judgement.objects.filter(draft=draft, stage=Stage.WITHOUT_PERSON).get()
     assert (draft.state, judgement.gate) == ("pending", gate)
@@ -122,9 +114,9 @@ def test_a_gate_that_refuses_leaves_the_draft_to_a_person(
 
 
 def test_the_evaluation_of_mail_that_leaves_is_kept_as_passed(
-    agent_writes: Callable[..., Draft], autonomous: Mailbox
+    routine_writes: Callable[..., Draft], autonomous: Mailbox
 ) -> None:
-    draft = agent_writes()
+    draft = routine_writes()
 
     judgement = Judgement.objects.filter(draft=draft, stage=Stage.WITHOUT_PERSON).get()
     standings = {verdict["gate"]: verdict["standing"] for verdict in judgement.verdicts}
@@ -133,9 +125,9 @@ def test_the_evaluation_of_mail_that_leaves_is_kept_as_passed(
 
 
 def test_a_draft_that_cannot_be_read_again_waits_for_a_person(
-    agent_writes: Callable[..., Draft], mailbox: Mailbox, sandbox: Any
+    routine_writes: Callable[..., Draft], mailbox: Mailbox, sandbox: Any
 ) -> None:
-    draft = agent_writes()
+    draft = routine_writes()
     Mailbox.objects.filter(pk=mailbox.pk).update(mode="autonomous")
     Draft.objects.filter(pk=draft.pk).update(mode="autonomous")
     sandbox.post("faults", route="get_draft", times=0, action="reply", options={"status": 503})
@@ -147,12 +139,14 @@ def test_a_draft_that_cannot_be_read_again_waits_for_a_person(
 
 
 def test_a_new_wording_of_the_agent_takes_the_same_path(
-    agent_writes: Callable[..., Draft], autonomous: Mailbox, sandbox: Any
+    routine_writes: Callable[..., Draft], autonomous: Mailbox, sandbox: Any
 ) -> None:
-    draft = agent_writes()
+    draft = routine_writes()
     first = Send.objects.get(draft=draft).decision
     client = configured_client()
-    client.update_draft(draft.grant_id, draft.provider_draft_id, {"body": "<p>On Friday, in fact.</p>"})
+    client.update_draft(
+        draft.grant_id, draft.provider_draft_id, {"body": "<p>It left on Monday and arrives on Friday.</p>"}
+    )
 
     intake.observe(autonomous, client.get_draft(draft.grant_id, draft.provider_draft_id), client)
 
@@ -162,12 +156,12 @@ def test_a_new_wording_of_the_agent_takes_the_same_path(
     assert (send.state, send.decision.person, send.decision.revision.number) == ("queued", None, 2)
 
 
-@pytest.mark.row("I16", "004-37")
+@pytest.mark.row("004-37")
 @pytest.mark.parametrize("mode", ["monitored", "autonomous"])
 def test_what_waited_before_the_mode_was_loosened_is_not_sent(
-    agent_writes: Callable[..., Draft], mailbox: Mailbox, mode: str
+    routine_writes: Callable[..., Draft], mailbox: Mailbox, mode: str
 ) -> None:
-    waiting = [agent_writes() for _ in range(3)]
+    waiting = [routine_writes() for _ in range(3)]
     Mailbox.objects.filter(pk=mailbox.pk).update(mode=mode)
 
     for draft in waiting:
@@ -180,13 +174,13 @@ def test_what_waited_before_the_mode_was_loosened_is_not_sent(
 @pytest.mark.row("004-14", "004-13")
 @pytest.mark.parametrize("to", ["gated_send", "gated_all", "read_only"])
 def test_tightening_returns_what_nobody_decided_and_nothing_else(
-    agent_writes: Callable[..., Draft], mailbox: Mailbox, alice: User, olga: User, to: str
+    routine_writes: Callable[..., Draft], mailbox: Mailbox, alice: User, olga: User, to: str
 ) -> None:
-    decided = agent_writes()
+    decided = routine_writes()
     decisions.approve(decided, person=alice, seen=seen(decided), form_id=None)
     Mailbox.objects.filter(pk=mailbox.pk).update(mode="autonomous")
     mailbox.refresh_from_db()
-    undecided = agent_writes()
+    undecided = routine_writes()
 
     oversight.change_mode(mailbox.pk, to=to, seen="autonomous", person=olga)
 
@@ -197,9 +191,9 @@ def test_tightening_returns_what_nobody_decided_and_nothing_else(
 
 
 def test_a_mode_that_is_tightened_between_decision_and_claim_stops_the_send(
-    agent_writes: Callable[..., Draft], autonomous: Mailbox, alice: User, sandbox: Any
+    routine_writes: Callable[..., Draft], autonomous: Mailbox, alice: User, sandbox: Any
 ) -> None:
-    draft = agent_writes()
+    draft = routine_writes()
     Mailbox.objects.filter(pk=autonomous.pk).update(mode="gated_send")
 
     send = Send.objects.get(draft=draft)
@@ -212,9 +206,9 @@ def test_a_mode_that_is_tightened_between_decision_and_claim_stops_the_send(
 
 
 def test_a_draft_that_a_person_edited_is_left_to_people(
-    agent_writes: Callable[..., Draft], autonomous: Mailbox, alice: User
+    routine_writes: Callable[..., Draft], autonomous: Mailbox, alice: User
 ) -> None:
-    draft = agent_writes(reply_to_message_id="", subject="News")
+    draft = routine_writes(reply_to_message_id="", subject="News")
     decisions.edit(draft, person=alice, seen=seen(draft), changes={"subject": "The news"})
 
     intake.arrival.judge(draft.pk)
@@ -223,15 +217,17 @@ def test_a_draft_that_a_person_edited_is_left_to_people(
 
 
 def test_an_answer_to_a_person_is_left_to_people(
-    agent_writes: Callable[..., Draft], mailbox: Mailbox, alice: User
+    routine_writes: Callable[..., Draft], mailbox: Mailbox, alice: User
 ) -> None:
-    draft = agent_writes()
+    draft = routine_writes()
     decisions.request_changes(draft, person=alice, seen=seen(draft), note="Shorter.", form_id=None)
     Draft.objects.filter(pk=draft.pk).update(mode="autonomous")
     Mailbox.objects.filter(pk=mailbox.pk).update(mode="autonomous")
     mailbox.refresh_from_db()
     client = configured_client()
-    client.update_draft(draft.grant_id, draft.provider_draft_id, {"body": "<p>Thursday.</p>"})
+    client.update_draft(
+        draft.grant_id, draft.provider_draft_id, {"body": "<p>It left on Monday and arrives on Friday.</p>"}
+    )
 
     intake.observe(mailbox, client.get_draft(draft.grant_id, draft.provider_draft_id), client)
 
@@ -255,14 +251,14 @@ def test_only_an_approval_can_lack_a_person(pending: Draft) -> None:
 
 
 def test_a_bounce_of_mail_that_nobody_decided_is_for_everybody_of_the_mailbox(
-    agent_writes: Callable[..., Draft],
+    routine_writes: Callable[..., Draft],
     autonomous: Mailbox,
     notifications: Notifications,
     alice: User,
     olga: User,
     charlie: User,
 ) -> None:
-    send = Send.objects.get(draft=agent_writes())
+    send = Send.objects.get(draft=routine_writes())
     dispatch.dispatch(send.pk)
     send.refresh_from_db()
     address = send.decision.revision.to[0]["email"]
@@ -274,10 +270,10 @@ def test_a_bounce_of_mail_that_nobody_decided_is_for_everybody_of_the_mailbox(
 
 
 def test_a_person_resends_what_nobody_decided(
-    agent_writes: Callable[..., Draft], autonomous: Mailbox, olga: User, sandbox: Any
+    routine_writes: Callable[..., Draft], autonomous: Mailbox, olga: User, sandbox: Any
 ) -> None:
     sandbox.post("faults", route="send_message", action="reply", options={"status": 504})
-    send = Send.objects.get(draft=agent_writes())
+    send = Send.objects.get(draft=routine_writes())
     dispatch.dispatch(send.pk)
     send.refresh_from_db()
     assert send.state == "unknown"
@@ -285,3 +281,26 @@ def test_a_person_resends_what_nobody_decided(
     sends.authorise_resend(send.pk, person=olga, reason="It is not there.")
 
     assert retry(send) in ("posted", "found")
+
+
+@pytest.mark.row("000-14")
+def test_mail_to_somebody_on_no_list_waits_for_a_person(
+    routine_writes: Callable[..., Draft], autonomous: Mailbox
+) -> None:
+    draft = routine_writes(to=[{"email": "stranger@example.org"}])
+
+    judgement = Judgement.objects.filter(draft=draft, stage=Stage.WITHOUT_PERSON).get()
+    assert (draft.state, judgement.gate, judgement.result) == ("pending", "recipients", "blocked_recipient")
+
+
+def test_a_rehearsal_needs_nobody_either(
+    routine_writes: Callable[..., Draft], autonomous: Mailbox, sandbox: Any
+) -> None:
+    mailbox_settings.write(autonomous.pk, version=0, actor=SYSTEM, delivery="dry_run")
+    draft = routine_writes()
+    send = Send.objects.get(draft=draft)
+
+    assert retry(send) != "posted"
+
+    assert sandbox.sends() == []
+    assert send.decision.person is None

@@ -15,7 +15,7 @@ from django.core import mail
 from django.db.models import F
 
 from agentmail.models import Mailbox
-from approvals import dispatch, notifications
+from approvals import dispatch, notifications, sweeps
 from approvals.models import Draft, ModeChange, Notification, Send
 from approvals.transitions.notifications import send_test
 from audit.models import Entry
@@ -75,9 +75,9 @@ def try_again(row: Notification) -> bool:
 
 
 @pytest.mark.row("004-06")
-def test_each_send_is_told_once_by_email(agent_writes: Callable[..., Draft], mailbox: Mailbox) -> None:
+def test_each_send_is_told_once_by_email(routine_writes: Callable[..., Draft], mailbox: Mailbox) -> None:
     monitored(mailbox)
-    draft = agent_writes()
+    draft = routine_writes()
     send = leave(draft)
 
     [due] = notifications.due()
@@ -114,12 +114,12 @@ def test_the_other_modes_tell_nobody(pending: Draft, mailbox: Mailbox, alice: Us
 
 @pytest.mark.row("004-22", "004-23")
 def test_a_webhook_is_signed_in_both_forms_and_names_its_type(
-    agent_writes: Callable[..., Draft], mailbox: Mailbox, listener: Listener
+    routine_writes: Callable[..., Draft], mailbox: Mailbox, listener: Listener
 ) -> None:
     channel = monitored(
         mailbox, kind="webhook", target=listener.url, signature_header="X-MultiMail-Signature"
     )
-    draft = agent_writes()
+    draft = routine_writes()
     leave(draft)
 
     assert notifications.deliver(notifications.due()[0])
@@ -152,6 +152,8 @@ def test_the_secret_of_a_webhook_is_nowhere_in_the_database(mailbox: Mailbox) ->
         [list(Change.objects.values()), list(Entry.objects.values()), vars(channel)], default=str
     )
     assert secret not in stored
+    assert "hooks.example.com" in stored
+    assert "hooks.example.com/x" not in json.dumps(list(Entry.objects.values()), default=str)
     assert channel.salt not in json.dumps(
         [list(Change.objects.values()), list(Entry.objects.values())], default=str
     )
@@ -196,11 +198,11 @@ def test_a_receiver_that_comes_back_is_told_of_what_it_missed(mailbox: Mailbox, 
 
 @pytest.mark.row("K9")
 def test_a_dead_channel_takes_the_mailbox_back_and_its_undecided_mail_too(
-    agent_writes: Callable[..., Draft], mailbox: Mailbox, listener: Listener
+    routine_writes: Callable[..., Draft], mailbox: Mailbox, listener: Listener
 ) -> None:
     monitored(mailbox, kind="webhook", target=listener.url)
     listener.status = 500
-    waiting = agent_writes()
+    waiting = routine_writes()
     row = send_test(mailbox)
 
     for _ in range(5):
@@ -238,3 +240,18 @@ def test_a_channel_that_was_removed_ends_what_waits_for_it(mailbox: Mailbox) -> 
     assert not try_again(row)
 
     assert row.given_up_at is not None
+
+
+@pytest.mark.row("004-06")
+def test_mail_that_may_have_left_is_told_as_such(
+    routine_writes: Callable[..., Draft], mailbox: Mailbox, sandbox: Any
+) -> None:
+    monitored(mailbox)
+    sandbox.post("faults", route="send_message", action="reply", options={"status": 504})
+    send = Send.objects.get(draft=routine_writes())
+    dispatch.dispatch(send.pk)
+
+    assert sweeps.due_notifications() == 1
+
+    assert Notification.objects.get().type == "email.unknown"
+    assert mail.outbox[0].subject == f"May have left {mailbox.address}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -10,14 +11,15 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
+from agentmail.client import configured_client
 from agentmail.models import Mailbox
-from approvals import decisions, dispatch, mailboxes, oversight
+from approvals import decisions, dispatch, estimates, intake, mailboxes, oversight
 from approvals.models import Draft, ModeChange, Role
 from approvals.transitions.drafts import GateRefused
 from audit.models import Entry
 from audit.record import SYSTEM
 from policies import channels, mailbox_settings, modes
-from tests.approvals.conftest import approve, person, retry, seen, sent
+from tests.approvals.conftest import age, approve, person, retry, seen, sent
 
 
 @pytest.fixture
@@ -135,7 +137,7 @@ def test_an_operator_cannot_do_without_the_channel(mailbox: Mailbox, olga: User)
         )
 
 
-@pytest.mark.row("004-37", "I16")
+@pytest.mark.row("004-37")
 @pytest.mark.parametrize("after", modes.LADDER)
 def test_what_waits_keeps_its_place_and_can_be_decided_after_every_change(
     agent_writes: Callable[..., Draft], mailbox: Mailbox, alice: User, after: str
@@ -274,3 +276,35 @@ def test_the_command_changes_the_mode_of_a_connected_mailbox_and_that_is_recorde
 def test_an_unknown_mode_is_named(mailbox: Mailbox) -> None:
     with pytest.raises(mailboxes.MailboxRefused, match="read_only, gated_all, gated_send"):
         mailboxes.change(mailbox.pk, actor=SYSTEM, mode="root")
+
+
+@pytest.mark.row("004-44")
+def test_the_estimate_is_the_median_time_to_a_decision_and_says_when_it_is_not_known(
+    agent_writes: Callable[..., Draft], mailbox: Mailbox, alice: User
+) -> None:
+    assert estimates.review_time(mailbox).seconds is None
+    assert "needs 5" in estimates.review_time(mailbox).reason
+    for minutes in (1, 2, 3, 40, 50):
+        draft = agent_writes()
+        decisions.reject(draft, person=alice, seen=seen(draft), reason="No.", form_id=None)
+        age(draft, arrived_at=timedelta(minutes=minutes))
+
+    found = estimates.review_time(mailbox)
+    assert found.seconds is not None
+    assert 180 <= found.seconds < 240
+
+
+@pytest.mark.row("004-13", "004-25")
+def test_a_new_wording_is_an_act_of_the_agent_under_the_mode_of_now(
+    pending: Draft, mailbox: Mailbox, alice: User
+) -> None:
+    to_mode(mailbox, "read_only")
+    client = configured_client()
+    client.update_draft(pending.grant_id, pending.provider_draft_id, {"body": "<p>On Friday.</p>"})
+
+    intake.observe(mailbox, client.get_draft(pending.grant_id, pending.provider_draft_id), client)
+
+    pending.refresh_from_db()
+    assert (pending.state, pending.mode) == ("pending", "read_only")
+    with pytest.raises(GateRefused, match="oversight_mode is read_only"):
+        approve(pending, alice)

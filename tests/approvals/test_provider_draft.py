@@ -14,6 +14,7 @@ from approvals.content import send_token
 from approvals.models import Draft, FollowUp, Send
 from approvals.transitions import sends
 from tests.approvals.conftest import actions, approve, retry, seen, sent
+from tests.campaign import processes
 
 
 @pytest.fixture
@@ -163,6 +164,36 @@ def test_draft_that_is_gone_at_a_later_attempt_is_unknown_and_then_found(
     assert (send.state, send.attempts.count()) == ("unknown", 2)
     assert not lookup.look_up(send.pk)
     sends.close(send.pk, person=olga, as_sent=False, reason="It is still in the drafts folder.")
+
+
+def test_draft_that_somebody_sent_in_the_last_moment_is_found_and_not_called_withdrawn(
+    pending: Draft, alice: User, sandbox: Any, transactional_db: None
+) -> None:
+    send = approve(pending, alice)
+    child = processes.start(lambda: bool(dispatch.dispatch(send.pk)) and 0, failpoint="C6:1:stop")
+    child.wait_until_stopped()
+    sandbox.post(f"agent/drafts/{pending.provider_draft_id}/send", grant=pending.grant_id)
+
+    child.go_on()
+    assert child.wait() == 0
+
+    send.refresh_from_db()
+    assert (send.state, send.evidence["source"], send.alarm) == ("accepted", "metadata", "")
+    assert len(sandbox.sends()) == 1
+
+
+def test_draft_that_is_gone_is_not_called_withdrawn_while_nobody_can_be_asked(
+    pending: Draft, alice: User, sandbox: Any
+) -> None:
+    send = approve(pending, alice)
+    error = {"request_id": "r", "error": {"type": "not_found_error", "message": "gone"}}
+    sandbox.post("faults", route="send_draft", action="reply", options={"status": 404, "body": error})
+    sandbox.post("faults", route="list_messages", nth=2, action="reply", options={"status": 503})
+
+    dispatch.dispatch(send.pk)
+
+    send.refresh_from_db()
+    assert (send.state, send.ambiguous) == ("unknown", True)
 
 
 def test_lost_answer_is_found_by_the_token_that_the_draft_carried(

@@ -21,7 +21,8 @@ from approvals.provider_drift import Standing, StepOutcome
 from approvals.provider_rules import ChangedMeanwhile, Held, ProviderRefused
 from audit.models import Entry
 from audit.record import SYSTEM
-from policies.models import ProviderIntent, ProviderKind, ProviderLook, Workspace
+from policies import changes, lists, recipients
+from policies.models import ProviderIntent, ProviderKind, ProviderLook, Rule, Workspace
 from policies.scopes import GLOBAL, workspace_scope
 from tests.approvals.conftest import sent
 
@@ -287,6 +288,114 @@ def test_a_silent_provider_leaves_the_last_look_and_notes_the_trouble(
     look = provider_drift.look()
 
     assert (len(look.drifts), look.trouble != "") == (1, True)
+
+
+# Made from our own rows
+
+
+def deny(*patterns: str) -> None:
+    entries = [recipients.NewEntry("deny", GLOBAL, pattern) for pattern in patterns]
+    recipients.add(entries, actor=SYSTEM)
+
+
+@pytest.mark.row("003-24", "003-23", "001-01")
+def test_the_global_deny_list_becomes_two_lists_and_one_rule_that_block_around_the_desk(
+    mailbox: Mailbox,
+) -> None:
+    deny("blocked.example", "eve@example.net", "*.sub.example")
+    provider_drift.want_denied(actor=SYSTEM)
+
+    assert [outcome for _sentence, outcome in push()] == ["done"] * 6
+
+    refused = [around_us(mailbox, to) for to in (BLOCKED, "eve@example.net", "x@deep.sub.example")]
+    assert refused == [ReplyClass.BLOCKED] * 3
+    assert around_us(mailbox, "casey@example.net") == ReplyClass.ACCEPTED
+    [rule] = provider_rules.listed(ProviderKind.RULE)
+    conditions = rule.fields["match"]["conditions"]
+    assert [(one["field"], one["operator"]) for one in conditions] == [
+        ("recipient.domain", "in_list"),
+        ("recipient.address", "in_list"),
+        ("recipient.domain", "contains"),
+    ]
+    assert push() == []
+
+
+def test_an_entry_denied_later_is_drift_until_it_is_pushed(mailbox: Mailbox) -> None:
+    provider_drift.want_denied(actor=SYSTEM)
+    push()
+    deny("blocked.example")
+
+    [differing] = [one for one in provider_drift.compare() if one.standing != Standing.SAME]
+    assert differing.lacks == ("blocked.example",)
+    push()
+
+    assert around_us(mailbox) == ReplyClass.BLOCKED
+
+
+def test_more_wide_patterns_than_a_rule_has_room_for_are_counted() -> None:
+    denials = provider_drift.denials_of(f"*.d{number:02}.example" for number in range(50))
+
+    assert (len(denials.subdomains_of), denials.left_out) == (48, 2)
+
+
+def test_the_deny_list_is_wanted_no_longer_as_a_whole_and_stays_at_the_provider(mailbox: Mailbox) -> None:
+    deny("blocked.example")
+    provider_drift.want_denied(actor=SYSTEM)
+    push()
+    intent = ProviderIntent.objects.get(source=provider_drift.DENY_ADDRESSES)
+
+    provider_drift.forget(intent.pk, version=intent.version, actor=SYSTEM)
+
+    assert not ProviderIntent.objects.exists()
+    assert push() == []
+    assert around_us(mailbox) == ReplyClass.BLOCKED
+
+
+def own_rule(**fields: Any) -> Rule:
+    given = {
+        "name": "Ours",
+        "trigger": "outbound",
+        "enforced_at": "both",
+        "conditions": [{"field": "recipient.domain", "operator": "is", "value": "blocked.example"}],
+        "actions": [{"type": "block"}],
+    }
+    return changes.create(Rule, actor=SYSTEM, **given | fields)
+
+
+@pytest.mark.row("001-01", "001-18")
+def test_our_rule_that_is_enforced_at_the_provider_too_is_pushed_and_follows_our_row(
+    mailbox: Mailbox,
+) -> None:
+    rule = own_rule()
+    push()
+    assert around_us(mailbox) == ReplyClass.BLOCKED
+
+    changes.change(Rule, rule.pk, version=rule.version, actor=SYSTEM, is_enabled=False)
+    assert [sentence for sentence, _outcome in push()] == ["Change: Rule “Ours”"]
+
+    assert around_us(mailbox) == ReplyClass.ACCEPTED
+
+
+def test_the_list_of_our_rule_goes_along(mailbox: Mailbox) -> None:
+    row = lists.create({"name": "Rivals", "type": "domain", "items": []}, actor=SYSTEM)
+    lists.add_items(row.pk, ["blocked.example"], actor=SYSTEM)
+    own_rule(conditions=[{"field": "recipient.domain", "operator": "in_list", "value": [str(row.public_id)]}])
+
+    push()
+
+    assert around_us(mailbox) == ReplyClass.BLOCKED
+    assert push() == []
+
+
+def test_our_rule_that_is_enforced_here_only_from_now_on_is_deleted_at_the_provider(mailbox: Mailbox) -> None:
+    rule = own_rule()
+    push()
+    changes.change(Rule, rule.pk, version=rule.version, actor=SYSTEM, enforced_at="here")
+
+    assert push() == [("Delete: Rule “Ours”", "done")]
+
+    assert provider_rules.listed(ProviderKind.RULE) == []
+    assert push() == []
 
 
 # One change

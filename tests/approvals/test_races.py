@@ -337,6 +337,23 @@ def test_h16_eight_workers_on_one_send_make_one_post(
     assert len(sandbox.get("arrivals")["arrivals"]) == 5
 
 
+def test_i19_two_approved_answers_of_a_thread_sent_at_once_leave_one_and_the_other_stale(
+    transactional_db: None, agent_writes: Callable[..., Draft], alice: User, sandbox: Any
+) -> None:
+    for number in range(1, 6):
+        first = agent_writes()
+        second = agent_writes(reply_to_message_id=first.parent_message_id, body="<p>Another answer.</p>")
+        both = [approve(first, alice), approve(second, alice)]
+
+        results = at_once(*[lambda send=send: dispatch.dispatch(send.pk) for send in both])
+
+        assert results.count("posted") == 1
+        assert len(sandbox.sends()) == number
+        for send in both:
+            send.refresh_from_db()
+        assert sorted(send.state for send in both) == ["accepted", "stopped"]
+
+
 def test_h76_two_operators_resolving_one_unknown_get_one_resolution(
     transactional_db: None, pending: Draft, alice: User, olga: User, sandbox: Any
 ) -> None:

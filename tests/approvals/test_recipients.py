@@ -12,16 +12,16 @@ from agentmail.models import Mailbox
 from agentmail.types import Address
 from approvals import decisions, dispatch, gates, recipients
 from approvals.gates import Consequence, Standing, Verdict
-from approvals.models import DomainContact, Draft, Judgement, Role, Stage
+from approvals.models import DomainContact, Draft, Judgement, Membership, Role, Send, Stage
 from approvals.recipients import PatternError, parse_pattern
-from approvals.transitions.drafts import GateRefused, QuestionsChanged, Seen
+from approvals.transitions.drafts import GateRefused, NotAllowed, QuestionsChanged, Seen
 from audit.clock import database_now
 from audit.record import SYSTEM
 from policies import changes, mailbox_settings, scopes
 from policies import recipients as lists
 from policies.models import RecipientEntry, Workspace, WorkspaceMember
 from policies.recipients import NewEntry
-from tests.approvals.conftest import approve, person, seen, sent
+from tests.approvals.conftest import actions, approve, person, seen, sent
 
 
 def listed(kind: str, pattern: str, scope: str = "global") -> RecipientEntry:
@@ -40,7 +40,7 @@ def to(address: str) -> dict[str, Any]:
     return {"to": [{"email": address}]}
 
 
-@pytest.mark.row("000-14")
+@pytest.mark.row("000-14", "001-20")
 def test_unlisted_recipient_of_mail_that_nobody_decides_is_refused(pending: Draft) -> None:
     answer = verdict(pending, is_reviewed=False)
 
@@ -224,6 +224,65 @@ def test_allow_entry_that_is_gone_before_dispatch_returns_the_draft(
     pending.refresh_from_db()
     assert pending.state == "pending"
     assert sandbox.sends() == []
+
+
+def may_list(user: User, mailbox: Mailbox) -> User:
+    Membership.objects.create(user=user, role=Role.LIST_EDITOR, mailbox=mailbox)
+    return user
+
+
+def test_approving_and_allowing_writes_the_recipients_onto_the_list_of_the_mailbox(
+    pending: Draft, alice: User, mailbox: Mailbox, sandbox: Any, agent_writes: Callable[..., Draft]
+) -> None:
+    may_list(alice, mailbox)
+
+    decision = decisions.approve_and_allow(pending, person=alice, seen=seen(pending), form_id=None)
+
+    email = pending.current_revision.to[0]["email"]
+    entry = RecipientEntry.objects.get()
+    assert (entry.kind, entry.scope, entry.pattern) == ("allow", mailbox.scope, email)
+    assert dispatch.dispatch(Send.objects.get(decision=decision).pk) == "posted"
+    assert verdict(agent_writes(**to(email)), is_reviewed=False).standing is Standing.PASSED
+
+
+def test_approval_that_cannot_write_the_list_is_none(pending: Draft, alice: User, bruno: User) -> None:
+    with pytest.raises(NotAllowed, match="lists"):
+        decisions.approve_and_allow(pending, person=alice, seen=seen(pending), form_id=None)
+
+    pending.refresh_from_db()
+    assert pending.state == "pending"
+    assert not RecipientEntry.objects.exists()
+    assert "approvals.draft.approved" not in actions(pending)
+
+
+def test_refused_approval_allows_nobody(pending: Draft, alice: User, mailbox: Mailbox) -> None:
+    may_list(alice, mailbox)
+    shown = seen(pending)
+    listed("deny", "example.net")
+
+    with pytest.raises(GateRefused):
+        decisions.approve_and_allow(pending, person=alice, seen=shown, form_id=None)
+
+    assert [entry.kind for entry in RecipientEntry.objects.all()] == ["deny"]
+
+
+def test_only_recipients_that_were_shown_as_unknown_are_allowed(
+    pending: Draft, alice: User, mailbox: Mailbox
+) -> None:
+    may_list(alice, mailbox)
+    shown = seen(pending)
+    more = Seen(
+        shown.revision_number,
+        shown.content_sha256,
+        shown.thread_fingerprint,
+        shown.asks | {"recipient:stranger@example.org"},
+    )
+
+    decisions.approve_and_allow(pending, person=alice, seen=more, form_id=None)
+
+    assert [entry.pattern for entry in RecipientEntry.objects.all()] == [
+        pending.current_revision.to[0]["email"]
+    ]
 
 
 @pytest.mark.row("001-16")

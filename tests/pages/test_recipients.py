@@ -1,11 +1,15 @@
 """The pages of the recipient lists: who sees and edits what, what is typed and what becomes of it."""
 
+import csv
+import io
+
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from audit.models import Entry
 from audit.record import SYSTEM
-from policies import changes, recipients, scopes
+from policies import changes, mailbox_settings, recipients, scopes
 from policies.models import RecipientEntry, Workspace, WorkspaceMember
 from policies.recipients import NewEntry
 from tests.pages import scenes
@@ -13,6 +17,8 @@ from tests.pages.pages import browser
 
 LIST = reverse("approvals:recipients")
 ADD = reverse("approvals:recipients_add")
+IMPORT = reverse("approvals:recipients_import")
+EXPORT = reverse("approvals:recipients_export")
 
 
 def entry(kind, pattern, scope="global", note=""):
@@ -218,6 +224,175 @@ def test_adding_what_is_there_changes_nothing(lena):
     assert RecipientEntry.objects.get().note == "first"
 
 
+# Files
+
+
+def upload(client, text, **extra):
+    data = text if isinstance(text, bytes) else text.encode()
+    return client.submit(IMPORT, {"file": SimpleUploadedFile("r.csv", data, "text/csv")}, **extra)
+
+
+def exported(client, query=""):
+    response = client.get(f"{EXPORT}?{query}")
+    assert response["Content-Type"] == "text/csv; charset=utf-8"
+    assert response["Content-Disposition"] == 'attachment; filename="recipients.csv"'
+    return b"".join(response.streaming_content).decode()
+
+
+@pytest.mark.row("000-16")
+def test_a_file_of_two_is_imported(lena, support):
+    page = upload(
+        browser(lena),
+        "kind,scope,pattern,note\r\n"
+        "Deny,global, CEO@YourCompany.com ,office\r\n"
+        f"deny,mailbox:{support.address.upper()},press@yourcompany.com,\r\n",
+        follow=True,
+    )
+
+    assert "2 entries were added." in page.text()
+    assert set(RecipientEntry.objects.values_list("kind", "scope", "pattern", "note")) == {
+        ("deny", "global", "ceo@yourcompany.com", "office"),
+        ("deny", support.scope, "press@yourcompany.com", ""),
+    }
+
+
+def test_what_is_exported_is_imported_again(lena, support):
+    entry("allow", "+plus@example.com", note="=1+1")
+    entry("allow", "example.com", support.scope, note='with "quotes", and a comma')
+    entry("deny", "*.example.net", note="'=quoted")
+    client = browser(lena)
+    before = list(RecipientEntry.objects.values_list("kind", "scope", "pattern", "note").order_by("pattern"))
+
+    text = exported(client)
+    RecipientEntry.objects.all().delete()
+    upload(client, text, follow=True)
+
+    rows = RecipientEntry.objects.values_list("kind", "scope", "pattern", "note").order_by("pattern")
+    assert list(rows) == before
+
+
+def test_no_exported_cell_is_a_formula(lena):
+    for number, start in enumerate("=+-@"):
+        entry("allow", f"d{number}.example", note=f"{start}cmd|' /C calc'!A0")
+    entry("allow", "=x@example.com")
+
+    cells = [cell for row in csv.reader(io.StringIO(exported(browser(lena)))) for cell in row]
+
+    assert [cell for cell in cells if cell.startswith(tuple("=+-@\t\r"))] == []
+    assert len(cells) == 4 * 6
+
+
+def test_the_export_holds_what_the_filter_shows_and_the_person_may_see(lena, eve, support):
+    entry("allow", "a.example")
+    entry("deny", "b.example", support.scope)
+
+    assert exported(browser(lena), "kind=deny") == (
+        f"kind,scope,pattern,note\r\ndeny,{support.scope},b.example,\r\n"
+    )
+    assert "b.example" not in exported(browser(eve))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "The file is empty."),
+        ("\n", "The first line must name the columns"),
+        ("kind;scope;pattern;note\n", "The first line must name the columns"),
+        ("kind,scope,pattern,note\n", "The file has no entry"),
+        ("kind,scope,pattern,note\nallow,global,ok.example,\nmaybe,global,x.example,\n", "Line 3"),
+        ("kind,scope,pattern,note\nallow,global,ok.example\n", "The line has 3 cells; it needs 4."),
+        ("kind,scope,pattern\nallow,global,not a domain\n", "Line 2"),
+        ("kind,scope,pattern\nallow,mailbox:999999,x.example\n", "the scope mailbox:999999"),
+        (f"kind,scope,pattern,note\nallow,global,x.example,{'n' * 201}\n", "at most 200"),
+        ('kind,scope,pattern,note\nallow,global,x.example,"a\nb"\n', "a line break"),
+        ('kind,scope,pattern,note\nallow,global,"x.example\n', "cannot be read as CSV"),
+        (b"kind,scope,pattern\nallow,global,b\xfccher.example\n", "not UTF-8"),
+        ("kind,scope,pattern\n" + "allow,global,x.example\n" * 10_001, "more than 10000 lines"),
+        (b"x" * 2_000_001, "The file has 2000001 bytes; at most 2000000"),
+    ],
+)
+def test_a_faulty_file_is_refused_as_a_whole_and_the_fault_named(lena, text, said):
+    page = upload(browser(lena), text)
+
+    assert page.status == 422
+    assert said in page.text()
+    assert not RecipientEntry.objects.exists()
+
+
+def test_a_file_names_no_foreign_scope(liam, support, orders):
+    lines = "".join(f"deny,{scope},x.example\n" for scope in ("global", orders.scope, support.scope))
+
+    page = upload(browser(liam), f"kind,scope,pattern\n{lines}")
+
+    assert page.status == 422
+    assert "You cannot add entries for the scope global." in page.text()
+    assert f"You cannot add entries for the scope {orders.scope}." in page.text()
+    assert "Line 4" not in page.text()
+    assert not RecipientEntry.objects.exists()
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+def test_each_role_exports_and_imports_as_the_table_says(people, who):
+    client = browser(people[who])
+
+    assert client.get(EXPORT).status_code == (200 if who in SEES_LISTS else 403)
+    assert client.get(IMPORT).status_code == (200 if who in EDITS_SUPPORT else 403)
+
+
+# Recipients on no list
+
+
+def keep(client, box, **fields):
+    data = {"version": 0, "unknown_reviewed": "block", "unknown_unreviewed": "ask", "reason": "Trial."}
+    return client.submit(reverse("approvals:recipients_unknown", args=[box.public_id]), data | fields)
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_each_role_reads_and_sets_what_unknown_means_as_the_table_says(people, support, who, method):
+    target = reverse("approvals:recipients_unknown", args=[support.public_id])
+    data = {"version": 0, "unknown_reviewed": "block", "unknown_unreviewed": "ask"}
+
+    status = getattr(browser(people[who]), method)(target, data).status_code
+
+    if who not in SEES_SUPPORT:
+        assert status == 404
+    elif method == "get":
+        assert status == 200
+    else:
+        assert status == (302 if who == "carol" else 403)
+
+
+@pytest.mark.row("K13")
+def test_an_admin_sets_what_an_unknown_recipient_means(carol, alice, support):
+    draft = scenes.draft_in_thread(support)
+    client = browser(carol)
+
+    client.post(
+        reverse("approvals:recipients_unknown", args=[support.public_id]),
+        {"version": 0, "unknown_reviewed": "block", "unknown_unreviewed": "block", "reason": "Trial."},
+    )
+
+    page = browser(alice).page(reverse("approvals:draft", args=[draft.public_id]))
+    assert "This mailbox sends only to listed recipients." in page.text()
+    assert Entry.objects.get(action="policies.row.created").reason == "Trial."
+
+
+def test_two_admins_at_once_get_the_difference(carol, support):
+    mailbox_settings.write(support.pk, version=0, actor=SYSTEM, unknown_unreviewed="ask")
+
+    page = keep(browser(carol), support)
+
+    assert page.status == 409
+    assert "Somebody changed these settings meanwhile." in page.text()
+    assert page.all("option", value="block", selected="")
+    assert mailbox_settings.of(support.pk).unknown_reviewed == "ask"
+
+
+def test_a_value_that_is_no_choice_is_refused(carol, support):
+    assert keep(browser(carol), support, unknown_reviewed="always").status == 422
+
+
 # Finding
 
 
@@ -359,3 +534,101 @@ def test_denied_addresses_are_refused_though_their_domain_is_allowed(lena, alice
         draft = scenes.draft(support, to=(scenes.Address(f"{name}@example.org"),))
         text = browser(alice).page(reverse("approvals:draft", args=[draft.public_id])).text()
         assert f"{name}@example.org is denied by the entry {name}@example.org" in text
+
+
+# A decision that writes onto a list
+
+
+@pytest.fixture
+def rita(support):
+    """Reviews the mailbox and edits its lists."""
+    person = scenes.person("rita", "reviewer", support, name="Rita Reviewer")
+    scenes.Membership.objects.create(user=person, role="list_editor", mailbox=support)
+    return person
+
+
+def target(draft, name="draft"):
+    return reverse(f"approvals:{name}", args=[draft.public_id])
+
+
+def decide(client, draft, name, **more):
+    values = client.page(target(draft)).form_values("decision")
+    return client.submit(target(draft, name), values | more, follow=True)
+
+
+@pytest.mark.parametrize("name", ["approve_and_allow", "reject_and_deny"])
+@pytest.mark.parametrize("who", [*EVERYBODY, "rita"])
+def test_only_a_reviewer_who_edits_the_lists_decides_onto_them(people, rita, support, who, name):
+    draft = scenes.draft_in_thread(support)
+    person = {**people, "rita": rita}[who]
+
+    status = browser(person).post(target(draft, name)).status_code
+
+    # Rita's form is empty, which is the only thing wrong with it.
+    sees = {"alice", "bob", "carol", "dave"}
+    assert status == (422 if who == "rita" else 403 if who in sees else 404)
+
+
+def test_the_buttons_show_to_a_reviewer_who_edits_the_lists(rita, alice, support):
+    draft = scenes.draft_in_thread(support)
+
+    hers = browser(rita).page(target(draft)).buttons()
+
+    assert "Approve and always allow priya.nair@example.org" in hers
+    assert "Reject and deny example.org" in hers
+    assert not [one for one in browser(alice).page(target(draft)).buttons() if "allow" in one]
+
+
+def test_rejecting_denies_the_domain_and_the_next_draft_to_it_is_refused(rita, support):
+    draft = scenes.draft_in_thread(support)
+    client = browser(rita)
+
+    page = decide(client, draft, "reject_and_deny", reason="Not our customer.", domain="example.org")
+
+    assert "example.org is denied for this mailbox." in page.text()
+    draft.refresh_from_db()
+    assert draft.state == "rejected"
+    made = RecipientEntry.objects.get()
+    assert (made.kind, made.scope, made.pattern) == ("deny", support.scope, "example.org")
+    assert Entry.objects.get(action="policies.rows.created").actor_name == "Rita Reviewer"
+    assert "is denied by the entry" in client.page(target(scenes.draft_in_thread(support))).text()
+
+
+def test_rejecting_without_a_reason_denies_nothing(rita, support):
+    draft = scenes.draft_in_thread(support)
+
+    page = decide(browser(rita), draft, "reject_and_deny", reason=" ", domain="example.org")
+
+    assert page.status == 422
+    draft.refresh_from_db()
+    assert (draft.state, RecipientEntry.objects.count()) == ("pending", 0)
+
+
+@pytest.mark.parametrize("domain", ["", "example.com", "another.example", "org"])
+def test_a_domain_the_draft_does_not_go_to_rejects_nothing(rita, support, domain):
+    draft = scenes.draft_in_thread(support, cc=(scenes.Address("own@example.com"),))
+
+    page = decide(browser(rita), draft, "reject_and_deny", reason="No.", domain=domain)
+
+    assert page.status == 409
+    assert "The draft is not addressed to" in page.text()
+    draft.refresh_from_db()
+    assert (draft.state, RecipientEntry.objects.count()) == ("pending", 0)
+
+
+def test_each_recipient_shows_what_the_lists_say(lena, alice, support):
+    entry("allow", "example.net")
+    entry("deny", "press.example")
+    draft = scenes.draft(
+        support,
+        to=(scenes.Address("anna@example.net"),),
+        cc=(scenes.Address("eve@example.org"),),
+        bcc=(scenes.Address("Editor@Press.example"),),
+    )
+
+    [goes] = browser(alice).page(target(draft)).classed("goes")
+    text = " ".join("".join(goes.itertext()).split())
+
+    assert "To anna@example.net allowed" in text
+    assert "Cc eve@example.org on no list" in text
+    assert "Bcc Editor@Press.example denied" in text

@@ -153,6 +153,8 @@ def test_from_a_refused_draft_the_rule_is_two_clicks_away(alice, support, rule):
     judgement = Judgement.objects.get(draft=draft)
     assert detail.all("a", href=reverse("approvals:judgement", args=[judgement.pk]))
     assert "recipient.domain" in detail.html
+    evaluation = client.page(reverse("approvals:judgement", args=[judgement.pk]))
+    assert evaluation.all("a", href=address)
 
 
 def typed(**changed):
@@ -314,8 +316,10 @@ def test_a_removed_rule_is_gone(carol, rule):
     assert not Rule.objects.filter(pk=rule.pk).exists()
 
 
-def test_a_database_without_writes_keeps_what_was_typed(carol):
+@pytest.mark.django_db(transaction=True)
+def test_a_database_without_writes_keeps_what_was_typed(transactional_db, carol):
     client = browser(carol)
+    client.page(reverse("approvals:rule_new"))
     with read_only():
         page = client.submit(reverse("approvals:rule_new"), typed())
 

@@ -130,6 +130,18 @@ def test_a_list_of_words_finds_whole_words_side_by_side():
     assert not matches("body", "in_list", ["l"], l={"refund policy"})
 
 
+@pytest.mark.parametrize(
+    "body",
+    ["a RE\u200bFUND", "a re\u00adfund", "a \uff52\uff45\uff46\uff55\uff4e\uff44", "a\n\trefund"],
+    ids=["zero-width", "soft hyphen", "full width", "other space"],
+)
+def test_words_are_found_however_they_are_dressed(body):
+    mail = Subject(outbound_type="reply", body=body)
+
+    assert matches("body", "contains", "refund", mail=mail)
+    assert matches("body", "in_list", ["l"], mail=mail, l={"refund"})
+
+
 def test_a_list_that_is_gone_is_an_error_even_after_one_that_matches():
     with pytest.raises(KeyError):
         matches("recipient.domain", "in_list", ["l", "gone"], l={"blocked.test"})

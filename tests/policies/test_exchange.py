@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from policies import exchange, lists, rules
 from policies.faults import Invalid
@@ -103,6 +105,8 @@ def test_a_list_that_is_known_gets_what_it_lacks(db):
     [
         ("{", "", "line 1, column 2"),
         ("3", "", "lists and rules"),
+        ('{"rules": ["\\ud800"]}', "", "half of a character"),
+        (json.dumps([{**RULE, "name": "a\0b", "match": {}}]), "rules[0].name", "control character"),
         ("{}", "", "lists and rules"),
         ('{"rules": [], "more": 1}', "", "lists and rules"),
         ('{"rules": {}}', "rules", "at most 500"),
@@ -170,3 +174,28 @@ def test_a_list_of_that_id_but_another_type_is_refused(db):
 
     with pytest.raises(Invalid, match="with the type word"):
         taken(lists_=[{**LIST, "id": str(words.public_id)}])
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["lists", "rules", "match", "conditions", "actions", "type", "items", "id", "name", "value"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(JSON | st.builds(lambda one: {"rules": [one]}, JSON) | st.builds(lambda one: {"lists": [one]}, JSON))
+def test_whatever_a_file_holds_it_is_planned_or_refused(db, said):
+    try:
+        exchange.planned(json.dumps(said))
+    except Invalid as refusal:
+        assert all(fault.sentence for fault in refusal.faults)

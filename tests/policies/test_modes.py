@@ -31,7 +31,7 @@ def test_the_ladder_is_the_vocabulary_of_the_mailboxes_in_their_order() -> None:
     assert modes.LADDER == ("read_only", "gated_all", "gated_send", "monitored", "autonomous")
 
 
-@pytest.mark.row("004-05", "004-25", "K17")
+@pytest.mark.row("004-04", "004-05", "004-07", "004-25", "K17")
 @pytest.mark.parametrize("action", EXPECTED)
 @pytest.mark.parametrize("mode", modes.LADDER)
 def test_each_action_has_one_answer_in_each_mode(mode: str, action: str) -> None:
@@ -41,6 +41,12 @@ def test_each_action_has_one_answer_in_each_mode(mode: str, action: str) -> None
 
     assert found.answer is expected
     assert str(found.sentence)
+
+
+@pytest.mark.row("004-36")
+@pytest.mark.parametrize("mode", modes.LADDER)
+def test_an_agent_never_changes_its_own_mode(mode: str) -> None:
+    assert modes.ruling(mode, "change_mode").answer is Answer.BLOCKED
 
 
 def test_every_action_of_the_table_is_tested() -> None:

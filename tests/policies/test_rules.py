@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from policies import changes, lists, rules
 from policies.faults import Invalid
@@ -40,6 +42,7 @@ def test_the_body_of_the_seed_is_a_rule(db):
     [
         ({"name": ""}, "name", "1 to 256"),
         ({"name": "x" * 257}, "name", "256"),
+        ({"name": "a\0b"}, "name", "control character"),
         ({"description": "x" * 2001}, "description", "2000"),
         ({"trigger": "sideways"}, "trigger", "outbound, inbound"),
         ({"enforced_at": "nowhere"}, "enforced_at", "here, provider, both"),
@@ -74,6 +77,7 @@ def test_the_body_of_the_seed_is_a_rule(db):
         ({"conditions": [condition(value="")]}, "conditions[0].value", "1 to 500"),
         ({"conditions": [condition(value="x" * 501)]}, "conditions[0].value", "500"),
         ({"conditions": [condition(value=3)]}, "conditions[0].value", "text"),
+        ({"conditions": [condition(value="a\0b")]}, "conditions[0].value", "control character"),
         ({"conditions": [condition("size", "is", "many")]}, "conditions[0].value", "whole number"),
         ({"conditions": [condition("size", "is", -1)]}, "conditions[0].value", "from 0"),
         ({"conditions": [condition("money.new", "is", "often")]}, "conditions[0].value", "true or false"),
@@ -286,6 +290,7 @@ def test_values_are_kept_once_lower_cased_and_trimmed(domains):
         ("word", "...", "no word"),
         ("word", "a " * 13, "12 words"),
         ("word", "  ", "empty"),
+        ("word", "a\0b", "control character"),
     ],
 )
 def test_one_bad_value_keeps_every_other_out(db, list_type, value, sentence):
@@ -337,3 +342,36 @@ def test_a_list_that_a_rule_looks_up_cannot_be_removed(domains):
 def test_two_lists_cannot_have_one_name(domains):
     with pytest.raises(Invalid, match="already"):
         lists.create({"name": "Blocked", "type": "word"}, actor=OPERATOR)
+
+
+SCRAP = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from([*rules.FIELDS, *rules.OUR_ACTIONS, "in_list", "is", "matches", "outbound", "\0"])
+    | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["field", "operator", "value", "type", "x"]), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+FIELD_NAMES = ["name", "scope", "trigger", "priority", "enforced_at", "match_operator", "is_enabled"]
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    fields=st.dictionaries(st.sampled_from(FIELD_NAMES), SCRAP),
+    conditions=SCRAP | st.lists(SCRAP, max_size=3),
+    actions=SCRAP | st.lists(SCRAP, max_size=3),
+)
+def test_whatever_is_given_is_kept_or_named(db, fields, conditions, actions):
+    given_fields = said(**{**fields, "conditions": conditions, "actions": actions})
+
+    try:
+        kept = rules.check(given_fields)
+    except Invalid as refusal:
+        assert all(fault.sentence for fault in refusal.faults)
+    else:
+        assert rules.check(kept) == kept

@@ -11,7 +11,7 @@ def ship_default(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("policies", "0004_rules_and_lists"),
+        ("policies", "0006_rules_and_lists"),
     ]
 
     operations = [

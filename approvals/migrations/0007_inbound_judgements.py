@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("agentmail", "0001_initial"),
-        ("approvals", "0005_domain_contacts"),
+        ("approvals", "0006_domain_contacts"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("approvals", "0005_rehearsals_and_comparisons"),
+        ("approvals", "0008_rehearsals_and_comparisons"),
     ]
 
     operations = [

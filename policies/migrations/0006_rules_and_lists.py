@@ -23,7 +23,7 @@ def ship(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("policies", "0004_recipient_entries"),
+        ("policies", "0005_recipient_entries"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("policies", "0004_caps_and_reservations"),
+        ("policies", "0007_caps_and_reservations"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("policies", "0004_switch_scopes"),
+        ("policies", "0008_switch_scopes"),
     ]
 
     operations = [
@@ -48,20 +48,7 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=256)),
                 ("wanted", models.JSONField(default=dict)),
                 ("provider_id", models.CharField(blank=True, max_length=64)),
-                (
-                    "source",
-                    models.CharField(
-                        blank=True,
-                        choices=[
-                            ("", "Written down"),
-                            ("deny_domains", "Denied domains"),
-                            ("deny_addresses", "Denied addresses"),
-                            ("deny_rule", "Rule of the denied recipients"),
-                        ],
-                        default="",
-                        max_length=16,
-                    ),
-                ),
+                ("source", models.CharField(blank=True, max_length=64)),
                 ("scope", models.CharField(blank=True, max_length=64)),
             ],
             options={

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("agentmail", "0001_initial"),
-        ("approvals", "0005_inbound_judgements"),
+        ("approvals", "0007_inbound_judgements"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
