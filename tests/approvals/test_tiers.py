@@ -170,7 +170,7 @@ def test_the_judgement_of_its_arrival_names_the_category(legal: Draft) -> None:
 
     category = Category.objects.get(key="legal")
     assert (judgement.gate, judgement.result) == ("tier", "blocked_rule")
-    assert judgement.named_rules.get().rule == f"category:{category.pk}"
+    assert f"category:{category.pk}" in judgement.named_rules.values_list("rule", flat=True)
 
 
 def test_another_draft_of_the_conversation_joins_the_open_item(
