@@ -32,7 +32,7 @@ def test_a_draft_seen_by_many_at_once_is_decided_once(
     assert len(sandbox.sends()) == 1
 
 
-@pytest.mark.row("004-13", "004-30")
+@pytest.mark.row("004-13")
 def test_a_mode_tightened_while_mail_leaves_lets_none_stay_queued(
     transactional_db: None, mailbox: Mailbox, routine_writes: Callable[..., Draft], olga: User, sandbox: Any
 ) -> None:

@@ -37,7 +37,7 @@ def with_channel(mailbox: Mailbox) -> None:
     channels.write(mailbox.pk, version=0, actor=SYSTEM, kind="email", target="team@harbour.example")
 
 
-@pytest.mark.row("004-14", "004-30")
+@pytest.mark.row("004-14")
 def test_an_operator_tightens_without_a_reason(mailbox: Mailbox, olga: User) -> None:
     change = oversight.change_mode(mailbox.pk, to="read_only", seen="gated_send", person=olga)
 

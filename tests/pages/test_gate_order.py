@@ -173,3 +173,28 @@ def test_the_earlier_of_two_refusals_is_the_reason_and_the_later_is_kept(send, s
 
     assert gates.first_refusal(verdicts).gate == earlier
     assert later in refused(verdicts)
+
+
+@pytest.mark.row("K16")
+@pytest.mark.parametrize("mode", modes.LADDER)
+@pytest.mark.parametrize("tier", [Tier.APPROVE, Tier.HUMAN_ONLY])
+def test_a_tier_tightens_every_mode_and_loosens_none(mode, tier):
+    changes.create(
+        Category,
+        actor=SYSTEM,
+        key="photographs",
+        name="Photographs",
+        tier=tier,
+        position=1,
+        outbound_words=["photographs"],
+    )
+    arrived = scenes.draft_in_thread(scenes.mailbox(), body=BODY)
+    draft = Draft.objects.select_related("mailbox", "current_revision").get(pk=arrived.pk)
+    draft.mode = draft.mailbox.mode = mode
+    is_reviewed = modes.needs_person(mode)
+    facts = gates.facts_about(draft, draft.current_revision, now=database_now(), is_reviewed=is_reviewed)
+
+    verdicts = {verdict.gate: verdict.standing for verdict in gates.evaluate(facts)}
+
+    assert (verdicts["tier"] is Standing.PASSED) is (tier == Tier.APPROVE and is_reviewed)
+    assert (verdicts["mode"] is Standing.REFUSED) is (mode == modes.READ_ONLY)

@@ -7,12 +7,14 @@ from django.core.cache import cache
 
 from approvals import proof, stages, switchboard
 from approvals.models import Attempt, Send, StagedRelease
+from approvals.transitions import sends as transitions
 from audit.clock import database_now
 from audit.models import Entry
 from audit.record import SYSTEM
 from policies import switch
 from tests.pages import scenes, sends
 from tests.pages.pages import browser
+from tests.pages.test_gate_order import BODY, REFUSALS
 
 pytestmark = pytest.mark.django_db
 PAGE = "/operations/stages/"
@@ -205,3 +207,26 @@ def test_the_proof_is_for_those_who_audit_or_resume(box, role, status):
     person = scenes.person("somebody", role, box)
 
     assert browser(person).get("/policies/switch/").status_code == status
+
+
+@pytest.mark.row("K31")
+@pytest.mark.parametrize("gate", ["decision", "recipients", "rules", "tier", "fresh", "caps"])
+def test_what_was_held_is_asked_everything_again_before_it_leaves(box, mara, olga, settings, gate):
+    switchboard.stop_as(SYSTEM, box.scope, reason="wrong prices")
+    send = sends.queued(scenes.draft_in_thread(box, body=BODY), mara)
+    switchboard.release_as(SYSTEM, box.scope, reason="mended")
+    REFUSALS[gate](send, settings)
+    stages.start(box.scope, person=olga, per_hour=60, count=1)
+    stages.advance_all()
+
+    refusal = transitions.claim(
+        send.pk,
+        decision_id=send.decision_id,
+        transport=box.transport,
+        look=None if gate == "fresh" else sends.look_at(send.draft),
+        trouble="",
+        worker="worker-1",
+    )
+
+    assert isinstance(refusal, transitions.Refusal)
+    assert refusal.verdict.gate == gate

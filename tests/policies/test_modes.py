@@ -43,7 +43,6 @@ def test_each_action_has_one_answer_in_each_mode(mode: str, action: str) -> None
     assert str(found.sentence)
 
 
-@pytest.mark.row("004-36")
 @pytest.mark.parametrize("mode", modes.LADDER)
 def test_an_agent_never_changes_its_own_mode(mode: str) -> None:
     assert modes.ruling(mode, "change_mode").answer is Answer.BLOCKED
