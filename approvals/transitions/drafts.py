@@ -344,11 +344,8 @@ def approve_by_mode(draft_id: int, *, look: Look) -> Decision | None:
     either way: its refusal says what the draft waits for. There is no undo hold.
     """
     with transaction.atomic():
-        scopes = [
-            switch.GLOBAL,
-            switch.mailbox_scope(Draft.objects.values_list("mailbox_id", flat=True).get(pk=draft_id)),
-        ]
-        switch.read(scopes, lock=True)
+        # In every scope, as for an approval by a person: a stop waits for it and then holds what it queued.
+        switch.read(switch_scopes.scopes_of_draft(draft_id), lock=True)
         draft = lock_draft(draft_id)
         now = database_now()
         if draft.state != DraftState.PENDING or live_decision(draft) is not None or draft.expires_at <= now:

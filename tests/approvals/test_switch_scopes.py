@@ -10,9 +10,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
+from agentmail.client import configured_client
 from agentmail.models import Mailbox
-from approvals import dispatch, switch_scopes, switchboard
+from approvals import dispatch, freshness, switch_scopes, switchboard
 from approvals.models import Draft, Role, Send
+from approvals.transitions import drafts
 from audit.record import SYSTEM
 from policies import scopes, switch
 from policies.models import Switch, Workspace, WorkspaceMember
@@ -157,6 +159,18 @@ def test_an_approval_makes_the_rows_that_a_stop_needs_to_wait_for(
         "domain:example.org",
     }
     assert not Switch.objects.filter(is_engaged=True).exists()
+
+
+def test_an_approval_by_the_mode_makes_them_too(agent_writes: Writes, mailbox: Mailbox) -> None:
+    Mailbox.objects.filter(pk=mailbox.pk).update(mode="autonomous")
+    mailbox.refresh_from_db()
+    draft = agent_writes()
+    Switch.objects.filter(scope__startswith="domain:").delete()
+    look = freshness.look(draft, configured_client(), verify_attachments=False)
+
+    drafts.approve_by_mode(draft.pk, look=look)
+
+    assert Switch.objects.filter(scope="domain:example.net", is_engaged=False).exists()
 
 
 def test_a_preview_makes_no_rows_and_shows_an_open_switch(pending: Draft, mailbox: Mailbox) -> None:
