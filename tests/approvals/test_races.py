@@ -73,7 +73,7 @@ class Browser:
     def form(self, draft: Draft) -> dict[str, str]:
         page = self.session.get(f"{self.server}/drafts/{draft.public_id}/", timeout=60)
         assert page.status_code == 200
-        names = ("csrfmiddlewaretoken", "revision", "content_sha256", "thread_fingerprint", "form_id")
+        names = ("csrfmiddlewaretoken", "revision", "content_sha256", "thread_fingerprint", "form_id", "asks")
         return {name: _value_of(name, page.text) for name in names}
 
     def post(self, draft: Draft, verb: str, form: dict[str, str]) -> int:
