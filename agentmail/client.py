@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
@@ -34,13 +34,17 @@ from agentmail.types import (
     DraftSnapshot,
     FolderSnapshot,
     GrantSnapshot,
+    ListSnapshot,
     MessageSnapshot,
+    PolicySnapshot,
     ReplyClass,
     RuleEvaluationSnapshot,
+    RuleSnapshot,
     SendActivity,
     SendReply,
     ThreadSnapshot,
     WebhookSnapshot,
+    WorkspaceSnapshot,
 )
 
 log = logging.getLogger(__name__)
@@ -48,6 +52,9 @@ log = logging.getLogger(__name__)
 LARGEST_REPLY_BYTES = 40 * 1024 * 1024
 LONGEST_QUIET_WAIT_SECONDS = 2
 KEPT_ACTIVITY_SECONDS = 90 * 86_400
+# What one request may carry (nylas-v3 sections 7.3 and 7.4).
+MOST_ITEMS = 1000
+MOST_GRANTS = 500
 
 _CHUNK_BYTES = 64 * 1024
 _TRANSPORT_ERRORS = (
@@ -249,6 +256,38 @@ class NylasClient:
     def list_webhooks(self, *, read_timeout: float | None = None) -> Iterator[WebhookSnapshot]:
         return self._pages("/v3/webhooks", parsing.webhook, {}, read_timeout=read_timeout)
 
+    def list_policies(self, *, read_timeout: float | None = None) -> Iterator[PolicySnapshot]:
+        return self._pages("/v3/policies", parsing.policy, {"limit": "200"}, read_timeout=read_timeout)
+
+    def get_policy(self, policy_id: str, *, read_timeout: float | None = None) -> PolicySnapshot:
+        return self._one(parsing.policy, f"/v3/policies/{_segment(policy_id)}", read_timeout=read_timeout)
+
+    def list_rules(self, *, read_timeout: float | None = None) -> Iterator[RuleSnapshot]:
+        return self._pages("/v3/rules", parsing.rule, {"limit": "200"}, read_timeout=read_timeout)
+
+    def get_rule(self, rule_id: str, *, read_timeout: float | None = None) -> RuleSnapshot:
+        return self._one(parsing.rule, f"/v3/rules/{_segment(rule_id)}", read_timeout=read_timeout)
+
+    def list_lists(self, *, read_timeout: float | None = None) -> Iterator[ListSnapshot]:
+        return self._pages("/v3/lists", parsing.list_, {"limit": "200"}, read_timeout=read_timeout)
+
+    def get_list(self, list_id: str, *, read_timeout: float | None = None) -> ListSnapshot:
+        return self._one(parsing.list_, f"/v3/lists/{_segment(list_id)}", read_timeout=read_timeout)
+
+    def list_items(self, list_id: str, *, read_timeout: float | None = None) -> Iterator[str]:
+        """The values of a list, in lower case."""
+        path = f"/v3/lists/{_segment(list_id)}/items"
+        return self._pages(path, parsing.list_item, {"limit": "200"}, read_timeout=read_timeout)
+
+    def list_workspaces(self, *, read_timeout: float | None = None) -> Iterator[WorkspaceSnapshot]:
+        """All workspaces of the application. This list has no pages."""
+        return self._pages("/v3/workspaces", parsing.workspace, {}, read_timeout=read_timeout)
+
+    def get_workspace(self, workspace_id: str, *, read_timeout: float | None = None) -> WorkspaceSnapshot:
+        return self._one(
+            parsing.workspace, f"/v3/workspaces/{_segment(workspace_id)}", read_timeout=read_timeout
+        )
+
     # Writes
 
     def create_draft(self, grant: str, fields: Mapping[str, Any]) -> DraftSnapshot:
@@ -294,6 +333,109 @@ class NylasClient:
         if not secret:
             raise ProviderUnavailable("The secret was rotated and the reply does not hold the new one.")
         return secret
+
+    def create_policy(
+        self, fields: Mapping[str, Any], *, read_timeout: float | None = None
+    ) -> PolicySnapshot:
+        """Make a policy; a limit that is left out is the maximum of the plan."""
+        content = self._json("POST", "/v3/policies", fields=fields, read_timeout=read_timeout)
+        return self._parsed(parsing.policy, content)
+
+    def update_policy(
+        self, policy_id: str, fields: Mapping[str, Any], *, read_timeout: float | None = None
+    ) -> PolicySnapshot:
+        """Change the named fields. `limits` and `spam_detection` are merged: what they leave out stays as it is."""
+        path = f"/v3/policies/{_segment(policy_id)}"
+        content = self._json("PUT", path, fields=fields, read_timeout=read_timeout)
+        return self._parsed(lambda data: parsing.policy(data, policy_id=policy_id), content)
+
+    def delete_policy(self, policy_id: str, *, read_timeout: float | None = None) -> bool:
+        """Delete a policy; False when the provider no longer had it."""
+        return self._deleted(f"/v3/policies/{_segment(policy_id)}", read_timeout)
+
+    def create_rule(self, fields: Mapping[str, Any], *, read_timeout: float | None = None) -> RuleSnapshot:
+        """Make a rule. It acts where a workspace names it in `rule_ids`."""
+        content = self._json("POST", "/v3/rules", fields=fields, read_timeout=read_timeout)
+        return self._parsed(parsing.rule, content)
+
+    def update_rule(
+        self, rule_id: str, fields: Mapping[str, Any], *, read_timeout: float | None = None
+    ) -> RuleSnapshot:
+        """Replace the named fields, `match` and `actions` each as a whole."""
+        path = f"/v3/rules/{_segment(rule_id)}"
+        content = self._json("PUT", path, fields=fields, read_timeout=read_timeout)
+        return self._parsed(parsing.rule, content)
+
+    def delete_rule(self, rule_id: str, *, read_timeout: float | None = None) -> bool:
+        """Delete a rule; False when the provider no longer had it."""
+        return self._deleted(f"/v3/rules/{_segment(rule_id)}", read_timeout)
+
+    def create_list(self, fields: Mapping[str, Any], *, read_timeout: float | None = None) -> ListSnapshot:
+        content = self._json("POST", "/v3/lists", fields=fields, read_timeout=read_timeout)
+        return self._parsed(parsing.list_, content)
+
+    def update_list(
+        self, list_id: str, fields: Mapping[str, Any], *, read_timeout: float | None = None
+    ) -> ListSnapshot:
+        """Change `name` or `description`; a list keeps its type."""
+        path = f"/v3/lists/{_segment(list_id)}"
+        content = self._json("PUT", path, fields=fields, read_timeout=read_timeout)
+        return self._parsed(parsing.list_, content)
+
+    def delete_list(self, list_id: str, *, read_timeout: float | None = None) -> bool:
+        """Delete a list with its values; False when the provider no longer had it. Rules that name it match no more."""
+        return self._deleted(f"/v3/lists/{_segment(list_id)}", read_timeout)
+
+    def add_items(
+        self, list_id: str, values: Sequence[str], *, read_timeout: float | None = None
+    ) -> ListSnapshot:
+        """Add up to `MOST_ITEMS` values to a list; those it has are left alone."""
+        path = f"/v3/lists/{_segment(list_id)}/items"
+        content = self._json("POST", path, fields={"items": list(values)}, read_timeout=read_timeout)
+        return self._parsed(parsing.list_, content)
+
+    def remove_items(
+        self, list_id: str, values: Sequence[str], *, read_timeout: float | None = None
+    ) -> ListSnapshot:
+        """Remove up to `MOST_ITEMS` values from a list; those it has not are left alone."""
+        path = f"/v3/lists/{_segment(list_id)}/items"
+        content = self._json("DELETE", path, fields={"items": list(values)}, read_timeout=read_timeout)
+        return self._parsed(parsing.list_, content)
+
+    def create_workspace(
+        self, fields: Mapping[str, Any], *, read_timeout: float | None = None
+    ) -> WorkspaceSnapshot:
+        content = self._json("POST", "/v3/workspaces", fields=fields, read_timeout=read_timeout)
+        return self._parsed(parsing.workspace, content)
+
+    def update_workspace(
+        self, workspace_id: str, fields: Mapping[str, Any], *, read_timeout: float | None = None
+    ) -> WorkspaceSnapshot:
+        """Change the named fields. `policy_id` None and `rule_ids` [] detach; never write "" or None for them."""
+        path = f"/v3/workspaces/{_segment(workspace_id)}"
+        content = self._json("PATCH", path, fields=fields, read_timeout=read_timeout)
+        return self._parsed(parsing.workspace, content)
+
+    def delete_workspace(self, workspace_id: str, *, read_timeout: float | None = None) -> bool:
+        """Delete a workspace; its grants move to the default one. False when the provider no longer had it."""
+        return self._deleted(f"/v3/workspaces/{_segment(workspace_id)}", read_timeout)
+
+    def assign_grants(
+        self,
+        workspace_id: str,
+        *,
+        assign: Sequence[str] = (),
+        remove: Sequence[str] = (),
+        read_timeout: float | None = None,
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Move up to `MOST_GRANTS` grants into a workspace and as many out of it; those it moved, in and out.
+
+        A grant that is moved out is in no workspace and no rule holds for it.
+        """
+        path = f"/v3/workspaces/{_segment(workspace_id)}/manual-assign"
+        fields = {"assign_grants": list(assign), "remove_grants": list(remove)}
+        content = self._json("POST", path, fields=fields, read_timeout=read_timeout)
+        return self._parsed(parsing.moved_grants, content)
 
     # Sends
 
@@ -363,6 +505,13 @@ class NylasClient:
         )
 
     # How a read or a write is done
+
+    def _deleted(self, path: str, read_timeout: float | None) -> bool:
+        try:
+            self._call("DELETE", path, read_timeout=read_timeout)
+        except NotFound:
+            return False
+        return True
 
     def _pages(
         self,
@@ -609,5 +758,6 @@ def _failure(method: str, reply: _Reply) -> ProviderError:
         request_id=replies.request_id(content, reply.headers),
         error_type=error_type,
         error_message=error_message,
+        field=replies.named_field(error_message),
         retry_after_seconds=replies.retry_after_seconds(reply.headers),
     )

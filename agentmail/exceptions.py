@@ -4,7 +4,8 @@
 class ProviderError(Exception):
     """Base. `status_code` and `request_id` are those of the reply, where there was one.
 
-    The text names the call and the status, never an address or content. `error_message` is the provider's.
+    The text names the call and the status, never an address or content. `error_message` is the provider's;
+    `field` is the field of the request that it names, such as `limits.limit_spam_retention_period`, or empty.
     """
 
     def __init__(
@@ -15,6 +16,7 @@ class ProviderError(Exception):
         request_id: str = "",
         error_type: str = "",
         error_message: str = "",
+        field: str = "",
         retry_after_seconds: int | None = None,
     ) -> None:
         super().__init__(detail)
@@ -22,6 +24,7 @@ class ProviderError(Exception):
         self.request_id = request_id
         self.error_type = error_type
         self.error_message = error_message
+        self.field = field
         self.retry_after_seconds = retry_after_seconds
 
 

@@ -158,7 +158,7 @@ def _refresh(mailbox: Mailbox, known: Message, snapshot: MessageSnapshot) -> Mes
 def _envelope(mailbox: Mailbox, snapshot: MessageSnapshot) -> dict[str, object]:
     fields: dict[str, object] = {
         "thread_id": snapshot.thread_id,
-        "is_outbound": _is_outbound(mailbox, snapshot),
+        "is_outbound": is_outbound(mailbox, snapshot),
         "sender": _json(snapshot.from_),
         "to": _json(snapshot.to),
         "cc": _json(snapshot.cc),
@@ -193,7 +193,8 @@ def _content(snapshot: MessageSnapshot) -> dict[str, object]:
     return {"body_html": "", "body_text": snapshot.body[:LARGEST_TEXT]}
 
 
-def _is_outbound(mailbox: Mailbox, snapshot: MessageSnapshot) -> bool:
+def is_outbound(mailbox: Mailbox, snapshot: MessageSnapshot) -> bool:
+    """Whether a message left the mailbox, by its sender or by the folder of sent mail."""
     own = mailbox.address.casefold()
     if any(sender.email.casefold() == own for sender in snapshot.from_):
         return True

@@ -15,11 +15,15 @@ from agentmail.types import (
     DraftSnapshot,
     FolderSnapshot,
     GrantSnapshot,
+    ListSnapshot,
     MessageSnapshot,
+    PolicySnapshot,
     RuleEvaluationSnapshot,
+    RuleSnapshot,
     SendActivity,
     ThreadSnapshot,
     WebhookSnapshot,
+    WorkspaceSnapshot,
 )
 
 _FOLDER_ROLES = {
@@ -202,6 +206,7 @@ def grant(data: dict[str, Any]) -> GrantSnapshot:
         provider=text(data.get("provider")),
         is_valid=text(data.get("grant_status")) == "valid",
         is_blocked=truth(data.get("blocked")),
+        workspace_id=text(data.get("workspace_id")),
     )
 
 
@@ -226,6 +231,67 @@ def rule_evaluation(data: dict[str, Any], *, grant_id: str = "") -> RuleEvaluati
         applied_actions=storable_json(applied_actions) if isinstance(applied_actions, dict) else {},
         matched_rule_ids=_texts(data.get("matched_rule_ids")),
     )
+
+
+def policy(data: dict[str, Any], *, policy_id: str = "") -> PolicySnapshot:
+    """A policy; `policy_id` is taken where the reply names none, as replies to a change may (nylas-v3 section 7.1)."""
+    return PolicySnapshot(
+        id=text(data.get("id")) or policy_id or _id(data, "id"),
+        name=text(data.get("name")),
+        limits=_object(data.get("limits")),
+        spam_detection=_object(data.get("spam_detection")),
+        updated_at=whole(data.get("updated_at")),
+    )
+
+
+def rule(data: dict[str, Any]) -> RuleSnapshot:
+    match = _object(data.get("match"))
+    return RuleSnapshot(
+        id=_id(data, "id"),
+        name=text(data.get("name")),
+        description=text(data.get("description")),
+        priority=whole(data.get("priority")) or 0,
+        is_enabled=truth(data.get("enabled")),
+        trigger=text(data.get("trigger")) or "inbound",
+        match={
+            "operator": text(match.get("operator")) or "all",
+            "conditions": [_condition(entry) for entry in _objects(match.get("conditions"))],
+        },
+        actions=tuple(_action(entry) for entry in _objects(data.get("actions"))),
+        updated_at=whole(data.get("updated_at")),
+    )
+
+
+def list_(data: dict[str, Any]) -> ListSnapshot:
+    return ListSnapshot(
+        id=_id(data, "id"),
+        name=text(data.get("name")),
+        description=text(data.get("description")),
+        type=text(data.get("type")),
+        items_count=whole(data.get("items_count")) or 0,
+        updated_at=whole(data.get("updated_at")),
+    )
+
+
+def list_item(data: dict[str, Any]) -> str:
+    return _id(data, "value")
+
+
+def workspace(data: dict[str, Any]) -> WorkspaceSnapshot:
+    return WorkspaceSnapshot(
+        id=_id(data, "workspace_id"),
+        name=text(data.get("name")),
+        domain=text(data.get("domain")),
+        is_default=truth(data.get("default")),
+        is_auto_grouped=truth(data.get("auto_group")),
+        policy_id=text(data.get("policy_id")),
+        rule_ids=_texts(data.get("rule_ids")),
+        updated_at=whole(data.get("updated_at")),
+    )
+
+
+def moved_grants(data: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return _texts(data.get("grants_assigned")), _texts(data.get("grants_removed"))
 
 
 def send_activity(data: dict[str, Any]) -> SendActivity:
@@ -277,6 +343,24 @@ def _id(data: dict[str, Any], name: str) -> str:
     if not found:
         raise ValueError(f"the object has no {name}")
     return found
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return storable_json(value) if isinstance(value, dict) else {}
+
+
+def _condition(data: dict[str, Any]) -> dict[str, Any]:
+    value = data.get("value")
+    return {
+        "field": text(data.get("field")),
+        "operator": text(data.get("operator")),
+        "value": list(_texts(value)) if isinstance(value, list) else text(value),
+    }
+
+
+def _action(data: dict[str, Any]) -> dict[str, str]:
+    value = text(data.get("value"))
+    return {"type": text(data.get("type"))} | ({"value": value} if value else {})
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -12,6 +13,12 @@ from agentmail.types import MessageSnapshot, ReplyClass, SendReply
 LONGEST_RETRY_AFTER_SECONDS = 86_400
 
 _ERROR_TEXT_LENGTH = 500
+# What the messages about policies, rules, lists and workspaces call a field, the longest name of each first.
+_FIELDS = re.compile(
+    r"\b(?:(?:limits|spam_detection|match|actions|options)\.[a-z_.]*[a-z_]|limit_[a-z_]+|use_[a-z_]+|spam_sensitivity"
+    r"|policy_id|rule_ids|assign_grants|remove_grants|auto_group|priority|enabled|trigger|conditions|operator"
+    r"|actions|description|domain|items|type|name|outbound\.type)\b"
+)
 
 
 def classify(
@@ -65,6 +72,15 @@ def api_error(content: Any) -> tuple[str, str]:
     error_type = parsing.text(error.get("type"))[:100]
     error_message = parsing.text(error.get("message"))[:_ERROR_TEXT_LENGTH]
     return (error_type, error_message) if error_type else ("", "")
+
+
+def named_field(message: str) -> str:
+    """The field of a request that an error message names, or empty; an unknown list is one of a condition's value."""
+    if "invalid list id" in message.lower():
+        return "match.conditions.value"
+    found = _FIELDS.search(message)
+    name = found.group() if found else ""
+    return "match.conditions.value" if name == "outbound.type" else name
 
 
 def request_id(content: Any, headers: Mapping[str, str]) -> str:

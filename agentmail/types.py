@@ -104,6 +104,7 @@ class GrantSnapshot:
     provider: str
     is_valid: bool
     is_blocked: bool
+    workspace_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,61 @@ class RuleEvaluationSnapshot:
     evaluation_input: dict[str, Any]
     applied_actions: dict[str, Any]
     matched_rule_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySnapshot:
+    """Limits and spam detection as the provider applies them: sizes in bytes, periods in days, -1 unlimited.
+
+    They are the effective ones, which the plan may have changed from what was written (nylas-v3 section 7.1).
+    """
+
+    id: str
+    name: str
+    limits: dict[str, Any]
+    spam_detection: dict[str, Any]
+    updated_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSnapshot:
+    """A rule of the provider. `match` has `operator` and `conditions`; lower `priority` runs first."""
+
+    id: str
+    name: str
+    description: str
+    priority: int
+    is_enabled: bool
+    trigger: str
+    match: dict[str, Any]
+    actions: tuple[dict[str, str], ...]
+    updated_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListSnapshot:
+    """A list of the provider without its values. `type` is domain, tld or address."""
+
+    id: str
+    name: str
+    description: str
+    type: str
+    items_count: int
+    updated_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceSnapshot:
+    """A workspace of the provider, which carries the policy and the rules of the grants in it."""
+
+    id: str
+    name: str
+    domain: str
+    is_default: bool
+    is_auto_grouped: bool
+    policy_id: str
+    rule_ids: tuple[str, ...]
+    updated_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

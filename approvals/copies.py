@@ -46,8 +46,17 @@ def note(message: Message, client: NylasClient, *, source: str, actor: Actor = S
             actor=actor,
         )
         return
-    if send is not None and _is_another(send, message, client):
-        sends.note_second_copy(send.pk, message.provider_id)
+    if send is not None:
+        note_reported(send, message.provider_id, client)
+
+
+def note_reported(send: Send, provider_message_id: str, client: NylasClient) -> None:
+    """Raise the alarm of a second copy when a message that is known to be a copy of a sent mail is another one.
+
+    Raises ProviderError when that cannot be found out.
+    """
+    if _is_another(send, provider_message_id, client):
+        sends.note_second_copy(send.pk, provider_message_id)
 
 
 def _sent_alike(message: Message, client: NylasClient) -> Send | None:
@@ -77,8 +86,8 @@ def _sent_alike(message: Message, client: NylasClient) -> Send | None:
     return None
 
 
-def _is_another(send: Send, message: Message, client: NylasClient) -> bool:
-    if not send.provider_message_id or send.provider_message_id == message.provider_id:
+def _is_another(send: Send, provider_message_id: str, client: NylasClient) -> bool:
+    if send.provider_message_id in ("", provider_message_id) or not provider_message_id:
         return False
     try:
         # Some providers give a message another id when it moves; then the first one is gone.

@@ -15,7 +15,7 @@ from agentmail.client import NylasClient, configured_client
 from agentmail.exceptions import NotFound, ProviderError
 from agentmail.failpoints import reach
 from agentmail.models import Mailbox
-from approvals import freshness, intake, people, recipients
+from approvals import arrival, freshness, intake, people, recipients
 from approvals.content import JSON_ATTACHMENT_BYTES, Content, content_of_revision, edited, json_attachment
 from approvals.freshness import Look
 from approvals.models import AttachmentBlob, Decision, DecisionKind, Draft, FollowUp, Revision
@@ -25,6 +25,7 @@ from approvals.transitions.drafts import (
     AlreadyDecided,
     DecisionRefused,
     DraftChanged,
+    GateRefused,
     NotAllowed,
     NotOpen,
     Seen,
@@ -92,7 +93,13 @@ def approve(
         ) from error
     if moved is not None:
         raise moved
-    return drafts.approve(draft.pk, person=person, seen=seen, look=look, form_id=form_id, also=also)
+    try:
+        return drafts.approve(draft.pk, person=person, seen=seen, look=look, form_id=form_id, also=also)
+    except GateRefused as refusal:
+        if refusal.verdict.gate == "tier":
+            # Its category was changed while it waited.
+            arrival.categorise(draft.pk)
+        raise
 
 
 def approve_and_allow(draft: Draft, *, person: User, seen: Seen, form_id: uuid.UUID | None) -> Decision:
@@ -159,7 +166,9 @@ def edit(draft: Draft, *, person: User, seen: Seen, changes: Mapping[str, Any]) 
     if draft.current_revision is None:
         raise DraftChanged(_("This draft has no content yet."))
     content = edited(content_of_revision(draft.current_revision), changes)
-    return drafts.edit(draft.pk, person=person, seen=seen, content=content)
+    revision = drafts.edit(draft.pk, person=person, seen=seen, content=content)
+    arrival.name_category(draft.pk)
+    return revision
 
 
 def reject(draft: Draft, *, person: User, seen: Seen, reason: str, form_id: uuid.UUID | None) -> Decision:

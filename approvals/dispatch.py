@@ -13,10 +13,11 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from enum import StrEnum
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection
 from django.utils.translation import gettext as _
 
 from agentmail import mirror
@@ -31,7 +32,17 @@ from agentmail.exceptions import (
 from agentmail.failpoints import reach
 from agentmail.models import Transport
 from agentmail.types import MessageSnapshot, ReplyClass, SendReply
-from approvals import content, evaluations, freshness, instance, intake, mailboxes, pace, switchboard
+from approvals import (
+    content,
+    evaluations,
+    freshness,
+    instance,
+    intake,
+    mailboxes,
+    pace,
+    switch_scopes,
+    switchboard,
+)
 from approvals.content import Content, content_of_revision, frozen_payload
 from approvals.freshness import Look
 from approvals.gates import Consequence
@@ -40,7 +51,8 @@ from approvals.states import AttemptState, SendState
 from approvals.transitions import sends
 from audit.clock import database_now
 from audit.record import SYSTEM
-from policies import locks, switch
+from policies import locks, mailbox_settings, switch
+from policies.models import Delivery
 
 logger = logging.getLogger(__name__)
 
@@ -125,14 +137,17 @@ def _dispatch_locked(send: Send, lock: locks.HeldLock) -> Result:
         logger.exception("the payload of send %s cannot be built", send.pk)
         sends.defer(send.pk, _("The frozen attachments of this draft are missing or damaged."), seconds=300)
         return Result.DEFERRED
+    transport = sends.transport_of(send)
     look: Look | None = None
     trouble = ""
-    if switch.read([switch.GLOBAL, send.mailbox.scope]).is_open:
+    is_rehearsal = _is_rehearsal(send)
+    scopes = switch_scopes.scopes_of(send.draft, send.decision.revision.recipients())
+    if switch.read(scopes, is_preview=True).is_open:
         try:
             client = configured_client()
             if _found_by_token(send, client):  # a mail that a restored database has forgotten
                 return Result.FOUND
-            if send.mailbox.transport == Transport.PROVIDER_DRAFT:
+            if transport == Transport.PROVIDER_DRAFT and not is_rehearsal:
                 _prepare_upstream(send, revision_content, client)
             look = freshness.look(  # C4
                 send.draft, client, verify_attachments=True, read_timeout=LOOK_READ_SECONDS
@@ -150,14 +165,21 @@ def _dispatch_locked(send: Send, lock: locks.HeldLock) -> Result:
             sends.defer(send.pk, trouble, seconds=PROVIDER_SILENT_SECONDS)
             return Result.DEFERRED
     reach("C4")
-    claimed = sends.claim(  # C5
-        send.pk,
-        decision_id=send.decision_id,
-        transport=send.mailbox.transport,
-        look=look,
-        trouble=trouble,
-        worker=worker_name(),
-    )
+    try:
+        claimed = sends.claim(  # C5
+            send.pk,
+            decision_id=send.decision_id,
+            transport=transport,
+            look=look,
+            trouble=trouble,
+            worker=worker_name(),
+            is_rehearsal=is_rehearsal,
+        )
+    except IntegrityError:
+        # Two sends of a thread that are claimed at one moment: the database lets one of them through.
+        logger.info("send %s was claimed beside another one of its thread", send.pk)
+        sends.defer(send.pk, _("Waits for another send of the same thread."), seconds=sends.WAIT_SECONDS)
+        return Result.DEFERRED
     if claimed is None:
         return Result.NOTHING
     if isinstance(claimed, sends.Refusal):
@@ -171,12 +193,11 @@ def _post(
     claim: sends.Claim, look: Look | None, lock: locks.HeldLock, payload: bytes, content_type: str
 ) -> Result:
     send, attempt = claim.send, claim.attempt
-    scopes = [switch.GLOBAL, send.mailbox.scope]
     # Inside the fence a second look at the switch and the POST are one: whoever stops sending waits for it.
     with ExitStack() as inside:
         try:
-            inside.enter_context(locks.fence_shared(scopes))
-            refusal = _second_look(send, attempt, look, lock)  # C6
+            inside.enter_context(locks.fence_shared(switch.fences(claim.scopes)))
+            refusal = _second_look(claim, look, lock)  # C6
         except (locks.LocksUnavailable, DatabaseError) as error:
             logger.warning("the second look at send %s failed: %s", send.pk, type(error).__name__)
             refusal = _("The second look before sending could not be taken; it is tried again."), ""
@@ -185,6 +206,8 @@ def _post(
             return Result.NOT_STARTED
         reach("C6")
         reply = _call(send, attempt, payload, content_type)  # C7, C8 inside
+        if reply.reply_class is ReplyClass.GONE:
+            reply = _looked_for(send, reply)
         _write_down(attempt, reply)  # C9
         reach("C9")
     if reply.reply_class is ReplyClass.UNAUTHENTICATED:
@@ -227,24 +250,37 @@ def _call(send: Send, attempt: Attempt, payload: bytes, content_type: str) -> Se
     )
 
 
-def _second_look(
-    send: Send, attempt: Attempt, look: Look | None, lock: locks.HeldLock
-) -> tuple[str, str] | None:
+def _looked_for(send: Send, reply: SendReply) -> SendReply:
+    """Accept a mail whose draft is gone because it left already; otherwise give what its reply proves then."""
+    try:
+        _found_by_token(send, configured_client())
+    except ProviderError:
+        return replace(reply, reply_class=ReplyClass.AMBIGUOUS)
+    return reply
+
+
+def _second_look(claim: sends.Claim, look: Look | None, lock: locks.HeldLock) -> tuple[str, str] | None:
     """Why the POST must not be made after all, and what holds it; None when it may."""
-    reading = switch.read([switch.GLOBAL, send.mailbox.scope])
+    reading = switch.read(claim.scopes)
     if not reading.is_open:
         return reading.sentence, "blocked_kill_switch"
     if not lock.is_alive():
         return _("The lock of this send was lost; it is tried again."), ""
-    if not Attempt.objects.filter(pk=attempt.pk, state=AttemptState.DISPATCHED).exists():
+    if not Attempt.objects.filter(pk=claim.attempt.pk, state=AttemptState.DISPATCHED).exists():
         return _("The end of this send became known before anything was posted."), ""
     if look is None or look.age_seconds() > settings.APPROVAL_FRESHNESS_SECONDS:
         return _("The last look at the thread is too old; it is taken again."), ""
+    if _is_rehearsal(claim.send):
+        return _("The mailbox went into its dry run a moment ago."), ""
     try:
         instance.advance()
     except instance.MarkUnreadable as error:
         return _("The instance file cannot be written: %(why)s") % {"why": error}, "blocked_kill_switch"
     return None
+
+
+def _is_rehearsal(send: Send) -> bool:
+    return mailbox_settings.of(send.mailbox_id).delivery != Delivery.LIVE
 
 
 def _is_due(send: Send) -> bool:

@@ -78,7 +78,9 @@ class SentFilterForm(forms.Form):
         required=False,
     )
     view = forms.ChoiceField(
-        choices=[("", ""), ("not_sent", ""), ("closed", "")], required=False, widget=forms.HiddenInput
+        choices=[("", ""), ("not_sent", ""), ("dry_run", ""), ("closed", "")],
+        required=False,
+        widget=forms.HiddenInput,
     )
     after = PlaceField()
 

@@ -1,4 +1,4 @@
-"""What our gates and the provider's rules decided about mail, as one list, newest first."""
+"""What our gates, our rules for arriving mail and the provider's rules decided, as one list, newest first."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 
 from agentmail.models import RuleEvaluation
+from approvals.inbound_rules import STAGE as INBOUND_STAGE
 from approvals.judgements import PASSED, PENDING
-from approvals.models import Attempt, Judgement, JudgementRule, Stage
+from approvals.models import Attempt, Draft, InboundJudgement, Judgement, JudgementRule, Stage
 from approvals.people import Person, Right
 from approvals.queries import visible_mailboxes
 
@@ -25,10 +26,11 @@ BLOCKED = "blocked"
 
 @dataclass(frozen=True, slots=True)
 class HistoryPlace:
-    """Where a page begins: below this (time, id) of ours and below this (second, id) of the provider's."""
+    """Where a page begins: below this (time, id) of ours, of arriving mail, and this (second, id) of the provider's."""
 
     ours: tuple[datetime, int] | None = None
     provider: tuple[int, int] | None = None
+    inbound: tuple[datetime, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,12 @@ class HistoryFilter:
 
 @dataclass(frozen=True, slots=True)
 class HistoryLine:
-    """One evaluation: of our chain (`judgement`) or of the provider's rules (`evaluation`)."""
+    """One evaluation: of our chain (`judgement`), of mail that arrived (`inbound`) or the provider's (`evaluation`)."""
 
     at: datetime
     judgement: Judgement | None = None
     evaluation: RuleEvaluation | None = None
+    inbound: InboundJudgement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,12 @@ def history_page(person: Person, chosen: HistoryFilter) -> HistoryPage:
     What is written meanwhile lands above and moves nothing.
     """
     ours = list(_ours(person, chosen)[: HISTORY_ROWS + 1]) if chosen.source != PROVIDER else []
+    arrived = list(_inbound(person, chosen)[: HISTORY_ROWS + 1]) if chosen.source != PROVIDER else []
     theirs = list(_theirs(person, chosen)[: HISTORY_ROWS + 1]) if chosen.source != OURS else []
-    lines = [HistoryLine(row.at, judgement=row) for row in ours] + [
-        HistoryLine(datetime.fromtimestamp(row.evaluated_at, UTC), evaluation=row) for row in theirs
+    lines = [
+        *(HistoryLine(row.at, judgement=row) for row in ours),
+        *(HistoryLine(row.at, inbound=row) for row in arrived),
+        *(HistoryLine(datetime.fromtimestamp(row.evaluated_at, UTC), evaluation=row) for row in theirs),
     ]
     # Both are sorted already, and sorting keeps the order of equals.
     lines.sort(key=lambda line: line.at, reverse=True)
@@ -134,6 +140,28 @@ def _ours(person: Person, chosen: HistoryFilter) -> QuerySet[Judgement]:
     return found.order_by("-at", "-pk")
 
 
+def _inbound(person: Person, chosen: HistoryFilter) -> QuerySet[InboundJudgement]:
+    # Nothing of ours refuses mail that is here already: every one of these passed.
+    if chosen.result not in ("", PASSED) or chosen.stage not in ("", INBOUND_STAGE):
+        return InboundJudgement.objects.none()
+    found = InboundJudgement.objects.select_related("message", "mailbox").filter(
+        mailbox__in=visible_mailboxes(person, Right.READ_POLICIES)
+    )
+    if chosen.mailbox is not None:
+        found = found.filter(mailbox__public_id=chosen.mailbox)
+    if chosen.draft is not None:
+        answered = Draft.objects.filter(public_id=chosen.draft).values("parent_message_id")
+        found = found.filter(message__provider_id__in=answered)
+    if chosen.rule:
+        found = found.annotate(rules_text=Cast("rules", TextField())).filter(
+            rules_text__contains=f'"{chosen.rule}:'
+        )
+    if chosen.after.inbound is not None:
+        at, judgement_id = chosen.after.inbound
+        found = found.filter(at__lte=at).filter(Q(at__lt=at) | Q(pk__lt=judgement_id))
+    return found.order_by("-at", "-pk")
+
+
 def _theirs(person: Person, chosen: HistoryFilter) -> QuerySet[RuleEvaluation]:
     if chosen.result not in ("", BLOCKED, PASSED, "blocked_rule"):
         return RuleEvaluation.objects.none()
@@ -179,15 +207,21 @@ def _following(before: HistoryPlace, shown: Sequence[HistoryLine]) -> HistoryPla
     last = shown[-1].at
     ours = before.ours or (last, HIGHEST_ID)
     provider = before.provider or (int(last.timestamp()), HIGHEST_ID)
+    inbound = before.inbound or (last, HIGHEST_ID)
     for line in shown:
         if line.judgement is not None:
             ours = (line.judgement.at, line.judgement.pk)
         elif line.evaluation is not None:
             provider = (line.evaluation.evaluated_at, line.evaluation.pk)
-    return HistoryPlace(ours, provider)
+        elif line.inbound is not None:
+            inbound = (line.inbound.at, line.inbound.pk)
+    return HistoryPlace(ours, provider, inbound)
 
 
 def stages() -> list[tuple[str, str]]:
     """The stages of ours with their words, and those of the provider that are in use."""
     known = RuleEvaluation.objects.order_by("stage").values_list("stage", flat=True).distinct()
-    return [*((stage.value, str(stage.label)) for stage in Stage), *((stage, stage) for stage in known)]
+    ours = {stage.value: str(stage.label) for stage in Stage}
+    return list(
+        (ours | {stage: stage for stage in known} | {INBOUND_STAGE: _("Arrival of a message")}).items()
+    )

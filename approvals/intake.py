@@ -27,7 +27,7 @@ from agentmail.exceptions import (
 )
 from agentmail.models import Mailbox, Message, Thread
 from agentmail.types import Address, DraftSnapshot, MessageSnapshot
-from approvals import arrival, copies, freshness
+from approvals import arrival, copies, freshness, inbound_rules
 from approvals.content import MESSAGE_BYTES, content_of_draft
 from approvals.models import AttachmentBlob, Draft, FollowUp, Origin, Revision
 from approvals.states import OPEN_DRAFT_STATES, DraftState
@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 # A correction made here carries this in the draft's metadata, so that whoever sees it first links it.
 CORRECTION_KEY = "key2"
+CATEGORY_KEY, CONFIDENCE_KEY = "category", "confidence"
 # How many objects in a row may find the provider silent before the rest of a poll is left to the next one.
 TROUBLES_BORNE = 3
 # How many threads of waiting drafts a poll reads again, though nothing says that they moved.
@@ -91,7 +92,11 @@ def observe(mailbox: Mailbox, snapshot: DraftSnapshot, client: NylasClient) -> D
         fetch_messages(mailbox, thread.thread.message_ids, client)
     if known is not None:
         revision = drafts.revise(
-            known.pk, content=content, thread=thread, incomplete_reason=incomplete_reason
+            known.pk,
+            content=content,
+            thread=thread,
+            incomplete_reason=incomplete_reason,
+            agent_says=_agent_says(snapshot),
         )
         if revision is not None:
             arrival.judge(known.pk)
@@ -107,6 +112,7 @@ def observe(mailbox: Mailbox, snapshot: DraftSnapshot, client: NylasClient) -> D
         origin=origin,
         linked_from=linked_from,
         author=author,
+        agent_says=_agent_says(snapshot),
     )
     newer = [m.id for m in messages if snapshot.date is not None and (m.date or 0) > snapshot.date]
     if draft is not None and newer:
@@ -129,6 +135,7 @@ def poll(mailbox: Mailbox, client: NylasClient) -> Polled:
         result.messages += 1
         with _tolerated(result):
             copies.note(message, client, source="poll")
+    inbound_rules.judge_new(mailbox)
     for thread_id in dict.fromkeys([*_moved_threads(mailbox), *_some_threads(mailbox)]):
         with _tolerated(result):
             result.stale += check_thread(mailbox, thread_id, client)
@@ -261,6 +268,7 @@ def fetch_messages(mailbox: Mailbox, message_ids: Sequence[str], client: NylasCl
                 mirror.store_message(mailbox, client.get_message(mailbox.grant_id, message_id))
             except NotFound:
                 logger.info("message %s of mailbox %s is gone again", message_id, mailbox.pk)
+    inbound_rules.judge_new(mailbox)
 
 
 def _is_known(mailbox: Mailbox, snapshot: DraftSnapshot) -> bool:
@@ -331,6 +339,7 @@ def _thread_messages(mailbox: Mailbox, snapshot: DraftSnapshot, client: NylasCli
     for message in messages:
         if message.id not in complete:
             mirror.store_message(mailbox, message)
+    inbound_rules.judge_new(mailbox)
     return messages
 
 
@@ -373,6 +382,17 @@ def _origin_of(snapshot: DraftSnapshot) -> tuple[Origin, Draft | None, User | No
     if follow_up is None or person is None:
         return Origin.AGENT, None, None
     return Origin.CORRECTION, follow_up.send.draft, person
+
+
+def _agent_says(snapshot: DraftSnapshot) -> drafts.AgentSays:
+    """What the agent wrote into the draft's metadata about it; it can only make the desk stricter."""
+    try:
+        confidence: float | None = float(snapshot.metadata.get(CONFIDENCE_KEY, ""))
+    except ValueError:
+        confidence = None
+    if confidence is not None and not 0 <= confidence <= 1:
+        confidence = None
+    return drafts.AgentSays(str(snapshot.metadata.get(CATEGORY_KEY, ""))[:100], confidence)
 
 
 def _withdraw_missing(mailbox: Mailbox, listed: set[str], client: NylasClient) -> int:

@@ -29,7 +29,13 @@ from approvals.models import (
 )
 from approvals.outcomes import picture
 from approvals.people import Person, Right
-from approvals.queries import BoundedCount, visible_drafts, visible_mailboxes, visible_sends
+from approvals.queries import (
+    BoundedCount,
+    own_follow_ups,
+    visible_drafts,
+    visible_mailboxes,
+    visible_sends,
+)
 from approvals.returns import Meaning, meaning_of
 from approvals.states import AttemptState, DraftState, SendState
 from policies import locks
@@ -133,11 +139,15 @@ class SentPage:
 
 
 def sent_page(person: Person, chosen: SentFilter) -> SentPage:
-    """One page of sends, newest first: what left, or with the view "not_sent" what will not leave."""
+    """One page of sends, newest first: what left, or with the view "not_sent" what will not leave, and
+    with "dry_run" what would have been sent.
+    """
     found = visible_sends(person)
     column = "state_changed_at" if chosen.view else "accepted_at"
     if chosen.view == "not_sent":
         found = found.filter(state__in=NOT_SENT)
+    elif chosen.view == "dry_run":
+        found = found.filter(state=SendState.DRY_RUN)
     elif chosen.view == "closed":
         found = found.filter(state__in=[SendState.CLOSED_SENT, SendState.CLOSED_NOT_SENT])
     else:
@@ -231,7 +241,7 @@ def follow_up_page(person: Person, chosen: FollowUpFilter) -> FollowUpPage:
     open_ones = visible_follow_ups(person).filter(state=FollowUpState.OPEN)
     found = open_ones
     if chosen.whose == "mine":
-        found = open_ones.filter(assigned_to_id=person.pk)
+        found = open_ones.filter(pk__in=own_follow_ups(person).values("pk"))
     elif chosen.whose == "closed":
         found = visible_follow_ups(person).filter(state=FollowUpState.CLOSED)
     if chosen.after is not None:
@@ -292,7 +302,9 @@ def colleagues(follow_up: FollowUp) -> list[User]:
         role__in=people.roles_with(Right.FOLLOW_UP),
     )
     found = User.objects.filter(is_active=True, pk__in=memberships.values("user_id"))
-    return list(found.exclude(pk=follow_up.assigned_to_id).order_by("first_name", "last_name", "username"))
+    if follow_up.assigned_to_id is not None:
+        found = found.exclude(pk=follow_up.assigned_to_id)
+    return list(found.order_by("first_name", "last_name", "username"))
 
 
 # Unknown

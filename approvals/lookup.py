@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from agentmail import mirror
 from agentmail.client import NylasClient, configured_client
 from agentmail.exceptions import NotFound, ProviderError
 from agentmail.models import Message, ProviderEvent
@@ -75,11 +76,13 @@ def after_restore() -> tuple[int, int]:
     client = configured_client()
     asked = found = 0
     rows = Draft.objects.filter(state__in=[*OPEN_DRAFT_STATES, DraftState.APPROVED]).select_related("send")
-    for draft in rows.iterator():
+    # Read to the end first: SQLite refuses to write beside a reading that began before another process wrote.
+    for draft in list(rows):
         asked += 1
-        token = send_token(draft.grant_id, draft.provider_draft_id)
+        send: Send | None = getattr(draft, "send", None)
+        # The provider may have given the draft another id since the token was made.
+        token = send.token if send is not None else send_token(draft.grant_id, draft.provider_draft_id)
         for message in client.list_messages(draft.grant_id, metadata_pair=f"key1:{token}"):
-            send = getattr(draft, "send", None)
             if send is None:
                 drafts.withdraw(draft.pk)
                 found += 1
@@ -147,7 +150,8 @@ def _in_sent_mail(send: Send, client: NylasClient) -> Answer:
     if not send.thread_id:
         return Answer("sent_mail", _("The draft started a thread of its own, so there is no thread to read."))
     for message in client.list_messages(send.grant_id, thread_id=send.thread_id, with_headers=True):
-        if any(
+        # An answer may repeat the header of what it answers, and is not the mail to ask after.
+        if mirror.is_outbound(send.mailbox, message) and any(
             name.casefold() == REFERENCE_HEADER.casefold() and value == send.token
             for name, value in message.headers
         ):

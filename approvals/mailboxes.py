@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from agentmail.client import NylasClient
 from agentmail.exceptions import NotFound
 from agentmail.models import GrantState, Mailbox, OversightMode, Transport
+from approvals import oversight
 from audit.record import SYSTEM, Actor, record
 from policies import switch
 
@@ -36,6 +37,7 @@ def connect(client: NylasClient, grant_id: str, *, actor: Actor, **options: Any)
     MailboxRefused for a value outside its limits or an unknown grant, ProviderError when the provider is silent.
     """
     checked = _checked(options)
+    mode = checked.pop("mode", None)
     try:
         grant = client.get_grant(grant_id)
     except NotFound as error:
@@ -54,7 +56,8 @@ def connect(client: NylasClient, grant_id: str, *, actor: Actor, **options: Any)
             | checked,
         )
         if not is_new:
-            return _change(mailbox, actor, address=grant.email, display_name=grant.name[:256], **checked)
+            _change(mailbox, actor, address=grant.email, display_name=grant.name[:256], **checked)
+            return _with_mode(mailbox, mode, actor)
         switch.ensure_scope(mailbox.scope)
         record(
             "agentmail.mailbox.connected",
@@ -62,7 +65,7 @@ def connect(client: NylasClient, grant_id: str, *, actor: Actor, **options: Any)
             mailbox_id=mailbox.pk,
             data={"grant_id": grant.id, "mode": mailbox.mode, "transport": mailbox.transport},
         )
-    return mailbox
+        return _with_mode(mailbox, mode, actor)
 
 
 def named(text: str) -> Mailbox:
@@ -80,9 +83,10 @@ def named(text: str) -> Mailbox:
 def change(mailbox_id: int, *, actor: Actor, **options: Any) -> Mailbox:
     """Change how a mailbox is treated, with old and new values in the audit. Raises MailboxRefused."""
     checked = _checked(options)
+    mode = checked.pop("mode", None)
     with transaction.atomic():
         mailbox = Mailbox.objects.select_for_update(no_key=True).get(pk=mailbox_id)
-        return _change(mailbox, actor, **checked)
+        return _with_mode(_change(mailbox, actor, **checked), mode, actor)
 
 
 def pause(mailbox_id: int, *, state: GrantState = GrantState.INVALID, why: str = "") -> bool:
@@ -121,7 +125,18 @@ def _change(mailbox: Mailbox, actor: Actor, **values: Any) -> Mailbox:
     return mailbox
 
 
+def _with_mode(mailbox: Mailbox, mode: str | None, actor: Actor) -> Mailbox:
+    if mode is not None:
+        try:
+            oversight.set_mode(mailbox.pk, to=mode, actor=actor, reason=_("Set with the other settings."))
+        except oversight.OversightRefused as refusal:
+            raise MailboxRefused("mode", str(refusal)) from refusal
+        mailbox.refresh_from_db()
+    return mailbox
+
+
 def _checked(options: dict[str, Any]) -> dict[str, Any]:
+    options = dict(options)
     for name, value in options.items():
         if name in LIMITS:
             low, high = LIMITS[name]
@@ -132,13 +147,10 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
                     % {"field": name.replace("_", " "), "low": low, "high": high, "value": value},
                 )
         elif name == "mode":
-            if value != OversightMode.GATED_SEND:
+            if value not in OversightMode.values:
                 raise MailboxRefused(
                     name,
-                    _(
-                        "The mode %(mode)s is not available yet: every draft is held for a person (gated_send)."
-                    )
-                    % {"mode": value},
+                    _("The mode must be one of %(names)s.") % {"names": ", ".join(OversightMode.values)},
                 )
         elif name == "transport":
             if value not in Transport.values:

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from agentmail.models import Mailbox, OversightMode, ProviderEvent, RuleEvaluation
+from agentmail.models import Mailbox, Message, OversightMode, ProviderEvent, RuleEvaluation
 from approvals.states import (
     IN_FLIGHT_SEND_STATES,
     LIVE_ATTEMPT_STATES,
@@ -73,6 +73,8 @@ class Draft(models.Model):
     state = models.CharField(max_length=20, choices=DraftState, default=DraftState.PENDING)
     mode = models.CharField(max_length=16, choices=OversightMode)
     origin = models.CharField(max_length=16, choices=Origin, default=Origin.AGENT)
+    # Which agent wrote it, where that is known; the kill switch can stop one agent.
+    agent_id = models.CharField(max_length=128, blank=True)
     linked_from = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="linked_drafts"
     )
@@ -93,6 +95,12 @@ class Draft(models.Model):
     upstream_sha256 = models.CharField(max_length=64, blank=True)
     is_complete = models.BooleanField(default=True)
     incomplete_reason = models.CharField(max_length=300, blank=True)
+
+    # Key of the category that names the current revision, empty for none; see `policies.classifier`.
+    category = models.CharField(max_length=48, blank=True)
+    # What the agent says about its own draft; it can only tighten.
+    agent_category = models.CharField(max_length=100, blank=True)
+    agent_confidence = models.FloatField(null=True)
 
     stale_reason = models.CharField(max_length=20, choices=StaleReason, blank=True)
     stale_message_ids = models.JSONField(default=list)
@@ -120,6 +128,7 @@ class Draft(models.Model):
             models.Index(fields=["state", "expires_at", "id"], name="draft_by_state"),
             models.Index(fields=["mailbox", "thread_id"], name="draft_by_thread"),
             models.Index(fields=["arrived_at", "id"], name="draft_by_arrival"),
+            models.Index(fields=["category", "state"], name="draft_by_category"),
             models.Index(
                 fields=["-state_changed_at"],
                 name="draft_to_discard",
@@ -205,15 +214,21 @@ class VoidReason(models.TextChoices):
     UNREACHABLE = "unreachable", _("The provider could not be reached")
     WITHDRAWN = "withdrawn", _("The draft was withdrawn")
     ANSWERED = "answered", _("The agent answered")
+    CANCELLED = "cancelled", _("Cancelled with all of the mailbox")
 
 
 class Decision(models.Model):
-    """What a person decided about one revision, seen with one state of the thread."""
+    """What was decided about one revision, seen with one state of the thread.
+
+    Without a person it is an approval by the oversight mode, which `person_name` then names.
+    """
 
     draft = models.ForeignKey(Draft, on_delete=models.PROTECT, related_name="decisions")
     kind = models.CharField(max_length=16, choices=DecisionKind)
     revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="+")
-    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="decisions")
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="decisions"
+    )
     person_name = models.CharField(max_length=256)
     made_at = models.DateTimeField()
     content_sha256 = models.CharField(max_length=64)
@@ -235,6 +250,9 @@ class Decision(models.Model):
                 condition=Q(voided_at__isnull=True, void_reason="")
                 | (Q(voided_at__isnull=False) & ~Q(void_reason="")),
                 name="voided_decision_has_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(person__isnull=False) | Q(kind="approve"), name="only_an_approval_lacks_a_person"
             ),
         ]
         indexes = [models.Index(fields=["draft", "-made_at"], name="decision_by_draft")]
@@ -270,6 +288,8 @@ class Send(models.Model):
     waiting_for = models.CharField(max_length=300, blank=True)
     connect_failures = models.PositiveSmallIntegerField(default=0)
     stop_reason = models.CharField(max_length=300, blank=True)
+    # Set while a cap keeps it waiting, so that its approval does not run out for that; see approvals.gates.
+    valid_until = models.DateTimeField(null=True)
 
     accepted_at = models.DateTimeField(null=True)
     provider_message_id = models.CharField(max_length=255, blank=True)
@@ -366,6 +386,7 @@ class Attempt(models.Model):
             ),
             models.CheckConstraint(condition=Q(state__in=list(AttemptState)), name="attempt_state_is_known"),
         ]
+        indexes = [models.Index(fields=["-request_started_at", "-id"], name="attempt_newest")]
 
     def __str__(self) -> str:
         return f"{self.send_id} attempt {self.number}"
@@ -387,6 +408,7 @@ class DomainContact(models.Model):
 
 class Stage(models.TextChoices):
     ARRIVAL = "arrival", _("Arrival")
+    WITHOUT_PERSON = "without_person", _("For leaving without a person")
     APPROVAL = "approval", _("Approval")
     CLAIM = "claim", _("Just before sending")
 
@@ -421,6 +443,38 @@ class Judgement(models.Model):
         return f"{self.draft_id} {self.stage} {self.result}"
 
 
+class WrongKind(models.TextChoices):
+    FACT = "fact", _("A fact is wrong")
+    THREAD = "thread", _("It answers the wrong thing")
+    TONE = "tone", _("The tone is wrong")
+    RECIPIENT = "recipient", _("Wrong recipient")
+    POLICY = "policy", _("Against our policy")
+
+
+class Comparison(models.Model):
+    """What a person would have done with a draft that a dry run would have sent, one for each person and draft."""
+
+    draft = models.ForeignKey(Draft, on_delete=models.PROTECT, related_name="comparisons")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="comparisons")
+    would_send = models.BooleanField()
+    wrong_kind = models.CharField(max_length=16, choices=WrongKind, blank=True)
+    note = models.TextField(blank=True)
+    made_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["draft", "person"], name="comparison_once_per_person"),
+            models.CheckConstraint(
+                condition=Q(would_send=True, wrong_kind="") | (Q(would_send=False) & ~Q(wrong_kind="")),
+                name="wrong_comparison_says_what",
+            ),
+        ]
+        indexes = [models.Index(fields=["-made_at"], name="comparison_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.draft_id} {self.person_id}"
+
+
 class JudgementRule(models.Model):
     """A policy row that decided in a judgement, so that a rule finds what it did. `rule` is "kind:id"."""
 
@@ -433,6 +487,28 @@ class JudgementRule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rule}:{self.version}"
+
+
+class InboundJudgement(models.Model):
+    """What our rules said about a message that arrived, once per message; that none matched is a row, too.
+
+    `rules` are "rule:id:version" in the order asked; `category` is empty when no rule gave one.
+    """
+
+    message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="inbound_judgement")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="inbound_judgements")
+    at = models.DateTimeField()
+    policy_version = models.BigIntegerField()
+    rules = models.JSONField(default=list)
+    evaluation_input = models.JSONField(default=dict)
+    applied_actions = models.JSONField(default=dict)
+    category = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["mailbox", "-at", "-id"], name="inbound_judgement_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.message_id} {self.category}"
 
 
 class Lookup(models.Model):
@@ -490,7 +566,10 @@ class FollowUpState(models.TextChoices):
 
 
 class FollowUp(models.Model):
-    """Work that came back from a send, for the person who approved it until it is passed on."""
+    """Work that came back from a send, for the person who approved it until it is passed on.
+
+    Assigned to nobody, it is for everybody who may follow up on its mailbox.
+    """
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     send = models.ForeignKey(Send, on_delete=models.PROTECT, related_name="follow_ups")
@@ -498,7 +577,7 @@ class FollowUp(models.Model):
     kind = models.CharField(max_length=24)
     state = models.CharField(max_length=8, choices=FollowUpState, default=FollowUpState.OPEN)
     assigned_to = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="follow_ups"
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="follow_ups"
     )
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
@@ -523,6 +602,52 @@ class FollowUp(models.Model):
         return str(self.public_id)
 
 
+class NeedsPersonState(models.TextChoices):
+    OPEN = "open", _("Open")
+    CLOSED = "closed", _("Closed")
+
+
+class NeedsPerson(models.Model):
+    """A message that only a person may answer. It holds nothing of what an agent wrote.
+
+    `draft` is the one that was turned away last; `reasons` are lists of a sentence and the words that were found.
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="needs_person")
+    draft = models.ForeignKey(Draft, on_delete=models.PROTECT, related_name="needs_person")
+    thread_id = models.CharField(max_length=255, blank=True)
+    message_id = models.CharField(max_length=255, blank=True)
+    category = models.CharField(max_length=48, blank=True)
+    category_name = models.CharField(max_length=100, blank=True)
+    reasons = models.JSONField(default=list)
+    state = models.CharField(max_length=8, choices=NeedsPersonState, default=NeedsPersonState.OPEN)
+    assigned_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+    closed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    is_answered_elsewhere = models.BooleanField(default=False)
+    close_reason = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name_plural = "needs a person"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["mailbox", "thread_id"],
+                condition=Q(state="open") & ~Q(thread_id=""),
+                name="one_open_item_per_thread",
+            )
+        ]
+        indexes = [models.Index(fields=["state", "-opened_at", "-id"], name="needs_person_by_opening")]
+
+    def __str__(self) -> str:
+        return str(self.public_id)
+
+
 class FollowUpNote(models.Model):
     """What was said when a follow-up was passed on."""
 
@@ -536,6 +661,85 @@ class FollowUpNote(models.Model):
 
     def __str__(self) -> str:
         return f"{self.follow_up_id} note {self.pk}"
+
+
+class ModeChange(models.Model):
+    """One change of a mailbox's oversight mode, with what was known then. Without a person the desk made it."""
+
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="mode_changes")
+    before = models.CharField(max_length=16, choices=OversightMode)
+    after = models.CharField(max_length=16, choices=OversightMode)
+    at = models.DateTimeField()
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    person_name = models.CharField(max_length=256)
+    reason = models.TextField(blank=True)
+    # See `approvals.evidence.Evidence`.
+    evidence: models.JSONField[dict[str, Any]] = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [models.Index(fields=["mailbox", "-id"], name="mode_change_by_mailbox")]
+
+    def __str__(self) -> str:
+        return f"{self.mailbox_id} {self.before} to {self.after}"
+
+
+class Notification(models.Model):
+    """One thing a mailbox's channel is to be told, kept until it was delivered or given up."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="notifications")
+    send = models.ForeignKey(Send, on_delete=models.PROTECT, null=True, related_name="notifications")
+    type = models.CharField(max_length=32)
+    payload: models.JSONField[dict[str, Any]] = models.JSONField(default=dict)
+    made_at = models.DateTimeField()
+    tries = models.PositiveSmallIntegerField(default=0)
+    next_try_at = models.DateTimeField(null=True)
+    delivered_at = models.DateTimeField(null=True)
+    given_up_at = models.DateTimeField(null=True)
+    trouble = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["send", "type"], name="notification_once_per_send")]
+        indexes = [
+            models.Index(
+                fields=["next_try_at", "id"],
+                name="notification_due",
+                condition=Q(next_try_at__isnull=False),
+            ),
+            models.Index(fields=["mailbox", "-id"], name="notification_by_mailbox"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.public_id}"
+
+
+class InboundRelease(models.Model):
+    """An incoming message that the agent may read only once a person released it."""
+
+    message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="release")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="inbound_releases")
+    held_at = models.DateTimeField()
+    released_at = models.DateTimeField(null=True)
+    released_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(released_at__isnull=True, released_by__isnull=True)
+                | Q(released_at__isnull=False, released_by__isnull=False),
+                name="released_message_has_person",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["mailbox", "id"], name="inbound_held", condition=Q(released_at__isnull=True))
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.message_id} {'released' if self.released_at else 'held'}"
 
 
 class Heartbeat(models.Model):
@@ -567,3 +771,27 @@ class Instance(models.Model):
 
     def __str__(self) -> str:
         return str(self.identity)
+
+
+class StagedRelease(models.Model):
+    """Held sends of a scope that are resumed a few at a time, oldest first; see `approvals.stages`."""
+
+    scope = models.CharField(max_length=300)
+    per_hour = models.PositiveSmallIntegerField()
+    total = models.PositiveIntegerField()
+    resumed = models.PositiveIntegerField(default=0)
+    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    started_at = models.DateTimeField()
+    next_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    end_reason = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["scope"], condition=Q(ended_at__isnull=True), name="one_staged_release_per_scope"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.resumed}/{self.total}"

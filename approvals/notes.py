@@ -6,9 +6,8 @@ They decide nothing; gates do. Each is true of the texts as they are, without a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -16,11 +15,10 @@ from django.utils.translation import ngettext
 from agentmail.mail_html import hidden_text, links
 from agentmail.models import Message
 from approvals.characters import deceiving_count
+from approvals.mentions import host_of, link_hosts_in, new_amounts, said_in
 from approvals.models import Revision
 from approvals.queries import known_addresses
 
-_LINK = re.compile(r"""https?://[^\s<>"')\]]+""", re.IGNORECASE)
-_AMOUNT = re.compile(r"(?:[€£$¥]\s?\d[\d.,]*\d|[€£$¥]\s?\d|\d[\d.,]*\s?(?:€|£|EUR\b|USD\b|GBP\b|%))")
 _SHOWN_HOST = re.compile(r"(?:https?://)?((?:[a-z0-9-]+\.)+[a-z]{2,})(?=[/:?#\s]|$)", re.IGNORECASE)
 _LISTED = 4
 
@@ -62,7 +60,7 @@ def links_in(revision: Revision) -> list[Link]:
     if not revision.body_html:
         return []
     return [
-        Link(text, target, _host(target), bool(shown := _shown_host(text)) and shown != _host(target))
+        Link(text, target, host_of(target), bool(shown := _shown_host(text)) and shown != host_of(target))
         for text, target in links(revision.body)
     ]
 
@@ -111,23 +109,19 @@ def _answers_elsewhere(revision: Revision) -> Note | None:
 def _not_in_thread(revision: Revision, messages: Sequence[Message]) -> list[Note]:
     if not messages:
         return []
-    said = "\n".join(f"{message.subject}\n{message.body_text}\n{message.body_html}" for message in messages)
+    said = said_in(messages)
     text = revision.body_text or revision.body
     notes = []
-    known_hosts = {_host(link) for link in _LINK.findall(said)}
-    links = _once(
-        link for link in _LINK.findall(f"{text}\n{revision.body}") if _host(link) not in known_hosts
-    )
-    if links:
-        hosts = _once(_host(link) for link in links)
+    known_hosts = set(link_hosts_in(said))
+    hosts = [host for host in link_hosts_in(f"{text}\n{revision.body}") if host not in known_hosts]
+    if hosts:
         notes.append(
             Note(
                 ngettext("It links to a new place.", "It links to new places.", len(hosts)),
                 _("%(hosts)s does not occur in the conversation.") % {"hosts": _listed(hosts)},
             )
         )
-    known_amounts = {_digits(amount) for amount in _AMOUNT.findall(said)}
-    amounts = _once(amount for amount in _AMOUNT.findall(text) if _digits(amount) not in known_amounts)
+    amounts = new_amounts(text, said)
     if amounts:
         notes.append(
             Note(
@@ -189,22 +183,6 @@ def _listed(texts: Sequence[str]) -> str:
     return shown if left <= 0 else _("%(shown)s and %(left)d more") % {"shown": shown, "left": left}
 
 
-def _once(texts: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(texts))
-
-
-def _host(link: str) -> str:
-    try:
-        host = (urlsplit(link).hostname or "").removeprefix("www.")
-        return host.encode("idna").decode("ascii") if not host.isascii() else host
-    except (ValueError, UnicodeError):
-        return ""
-
-
 def _shown_host(text: str) -> str:
     found = _SHOWN_HOST.search(text)
     return found.group(1).casefold().removeprefix("www.") if found else ""
-
-
-def _digits(amount: str) -> str:
-    return "".join(filter(str.isdigit, amount))

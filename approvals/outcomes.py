@@ -20,7 +20,7 @@ from agentmail.exceptions import NotFound, ProviderError, RequestRefused
 from agentmail.failpoints import reach
 from agentmail.models import EventState, GrantState, Mailbox, Message, ProviderEvent
 from agentmail.types import SendActivity
-from approvals import copies, intake, mailboxes
+from approvals import copies, inbound_rules, intake, mailboxes
 from approvals.models import OutcomeKind, RecipientOutcome, Send
 from approvals.states import SendState
 from approvals.transitions import follow_ups, sends
@@ -261,6 +261,9 @@ def _note_report(
             code=recipient.detail or recipient.code,
             provider_time=report.at,
         )
+    # Only a bounce that a mailbox detected in its own mail may name another message than the one it is about.
+    if report.token and send.state == SendState.ACCEPTED and event.type != "message.bounce_detected":
+        copies.note_reported(send, report.provider_message_id, configured_client())
 
 
 def _send_of(mailbox: Mailbox, provider_message_id: str, token: str) -> Send | None:
@@ -286,6 +289,7 @@ def _note_message(mailbox: Mailbox, provider_message_id: str, thread_id: str, cl
         mirror.note_incomplete(mailbox, provider_message_id, thread_id)
         raise
     message = mirror.store_message(mailbox, snapshot)
+    inbound_rules.judge_new(mailbox)
     copies.note(message, client, source="event", actor=PROVIDER)
     if snapshot.thread_id:
         intake.check_thread(mailbox, snapshot.thread_id, client)

@@ -26,10 +26,12 @@ def reserve_send(longest_seconds: float) -> float:
             name=SENDS, defaults={"next_at": database_now()}
         )
         now = database_now()
+        turn = timedelta(seconds=1 / settings.SENDS_PER_SECOND)
         moment = max(now, pace.next_at)
+        if moment > now + timedelta(seconds=longest_seconds) + turn:
+            # Nobody takes a moment so far ahead: the clock of the database was set back.
+            moment = now
         if (moment - now).total_seconds() > longest_seconds:
             return (moment - now).total_seconds()
-        Pace.objects.filter(pk=pace.pk).update(
-            next_at=moment + timedelta(seconds=1 / settings.SENDS_PER_SECOND)
-        )
+        Pace.objects.filter(pk=pace.pk).update(next_at=moment + turn)
     return (moment - now).total_seconds()

@@ -23,6 +23,7 @@ class Right(StrEnum):
     STOP = "stop"  # engage the kill switch
     RESUME = "resume"  # release the switch, resume held sends
     RESOLVE = "resolve"  # close or resend an unknown send
+    CANCEL = "cancel"  # end every waiting draft of a mailbox at once
     MANAGE = "manage"  # people, grants, mailboxes
     AUDIT = "audit"  # read the whole record, not only one's own actions
     READ_POLICIES = "read_policies"  # see rules, lists, caps and modes
@@ -41,6 +42,7 @@ ROLE_RIGHTS: Mapping[Role, frozenset[Right]] = {
             Right.STOP,
             Right.RESUME,
             Right.RESOLVE,
+            Right.CANCEL,
             Right.AUDIT,
             Right.READ_POLICIES,
             Right.TIGHTEN,
@@ -53,6 +55,7 @@ ROLE_RIGHTS: Mapping[Role, frozenset[Right]] = {
             Right.STOP,
             Right.RESUME,
             Right.RESOLVE,
+            Right.CANCEL,
             Right.MANAGE,
             Right.AUDIT,
             Right.READ_POLICIES,

@@ -16,8 +16,16 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from agentmail.models import Mailbox, Message, RuleEvaluation
-from approvals import search
-from approvals.models import Draft, FollowUp, FollowUpState, RecipientOutcome, Revision, Send
+from approvals import needs, search, switch_scopes
+from approvals.models import (
+    Draft,
+    FollowUp,
+    FollowUpState,
+    NeedsPersonState,
+    RecipientOutcome,
+    Revision,
+    Send,
+)
 from approvals.people import Person, Right, mailbox_ids_with, may_everywhere
 from approvals.states import OPEN_DRAFT_STATES, DraftState, SendState
 from audit.models import Entry
@@ -57,7 +65,17 @@ class BarFacts:
     follow_ups: int
     unknown: int
     holds: int
+    needs_person: int
     sequence: int
+
+
+def own_follow_ups(person: Person) -> QuerySet[FollowUp]:
+    """The follow-ups of a person: assigned to them, or to nobody on a mailbox where they may follow up."""
+    own = Q(assigned_to_id=person.pk)
+    unassigned = Q(assigned_to__isnull=True)
+    if not may_everywhere(person, Right.FOLLOW_UP):
+        unassigned &= Q(mailbox_id__in=mailbox_ids_with(person, Right.FOLLOW_UP))
+    return FollowUp.objects.filter(own | unassigned)
 
 
 def bar_facts(person: Person) -> BarFacts:
@@ -70,14 +88,15 @@ def bar_facts(person: Person) -> BarFacts:
             BoundedCount(drafts.filter(state=DraftState.PENDING)),
             BoundedCount(_few(person, DraftState.STALE)),
             BoundedCount(_few(person, DraftState.CHANGES_REQUESTED)),
-            BoundedCount(FollowUp.objects.filter(state=FollowUpState.OPEN, assigned_to_id=person.pk)),
+            BoundedCount(own_follow_ups(person).filter(state=FollowUpState.OPEN)),
             BoundedCount(visible_sends(person).filter(state=SendState.UNKNOWN)),
             BoundedCount(_held_for(person, timezone.now())),
+            BoundedCount(needs.visible_needs(person).filter(state=NeedsPersonState.OPEN)),
             Coalesce(Subquery(newest), 0),
         )
         .first()
     )
-    return BarFacts(switch.read([switch.GLOBAL]), *(counts or (0,) * 7))
+    return BarFacts(switch.read([switch.GLOBAL]), *(counts or (0,) * 8))
 
 
 def _few(person: Person, state: DraftState) -> QuerySet[Draft]:
@@ -213,7 +232,8 @@ def draft_version(draft: Draft, sequence: int | None = None) -> str:
 
     `sequence` is the number of the draft's newest audit entry, when it was read already.
     """
-    sending = switch.read([switch.GLOBAL, draft.mailbox.scope])
+    recipients = draft.current_revision.recipients() if draft.current_revision is not None else ()
+    sending = switch.read(switch_scopes.scopes_of(draft, recipients), is_preview=True)
     mailbox = draft.mailbox
     send: Send | None = getattr(draft, "send", None)
     # The rows were read before the newest entry is asked for, so what they say is part of the version: a change

@@ -7,11 +7,13 @@ from celery import current_app
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.db import transaction
+from django.db.models.signals import post_save
 from django.dispatch import receiver
 from kombu.exceptions import OperationalError
 
+from agentmail.models import Message
 from agentmail.signals import event_stored
-from approvals import people
+from approvals import inbound, people
 from audit.record import SYSTEM, record
 
 logger = logging.getLogger(__name__)
@@ -23,6 +25,12 @@ def nudge_event(event_id: int, **_: Any) -> None:
         current_app.send_task("approvals.tasks.process_event", (event_id,), retry=False)
     except (OperationalError, OSError):
         logger.warning("the broker took no message for event %s; the sweep will find it", event_id)
+
+
+@receiver(post_save, sender=Message)
+def hold_message(instance: Message, created: bool, **_: Any) -> None:
+    if created:
+        inbound.hold_if_gated(instance)
 
 
 @receiver(user_logged_in)

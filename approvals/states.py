@@ -26,6 +26,7 @@ class SendState(models.TextChoices):
     ACCEPTED = "accepted", _("Accepted")
     FAILED = "failed", _("Failed")
     STOPPED = "stopped", _("Stopped")
+    DRY_RUN = "dry_run", _("Would have been sent")
     UNKNOWN = "unknown", _("Unknown")
     CLOSED_SENT = "closed_sent", _("Closed, taken as sent")
     CLOSED_NOT_SENT = "closed_not_sent", _("Closed, taken as not sent")
@@ -82,7 +83,9 @@ DRAFT_MOVES: Mapping[DraftState, frozenset[DraftState]] = {
 # Nothing leads from UNKNOWN or ACCEPTED back to QUEUED: a resend goes from UNKNOWN straight into a
 # claim that a named person authorised. Positive evidence leads to ACCEPTED from everywhere.
 SEND_MOVES: Mapping[SendState, frozenset[SendState]] = {
-    SendState.QUEUED: frozenset({SendState.DISPATCHED, SendState.STOPPED, SendState.ACCEPTED}),
+    SendState.QUEUED: frozenset(
+        {SendState.DISPATCHED, SendState.STOPPED, SendState.DRY_RUN, SendState.ACCEPTED}
+    ),
     SendState.DISPATCHED: frozenset(
         {SendState.ACCEPTED, SendState.FAILED, SendState.UNKNOWN, SendState.QUEUED, SendState.STOPPED}
     ),
@@ -90,6 +93,7 @@ SEND_MOVES: Mapping[SendState, frozenset[SendState]] = {
         {SendState.DISPATCHED, SendState.ACCEPTED, SendState.CLOSED_SENT, SendState.CLOSED_NOT_SENT}
     ),
     SendState.STOPPED: frozenset({SendState.QUEUED, SendState.ACCEPTED}),
+    SendState.DRY_RUN: frozenset({SendState.ACCEPTED}),
     SendState.FAILED: frozenset({SendState.ACCEPTED}),
     SendState.CLOSED_SENT: frozenset({SendState.ACCEPTED}),
     SendState.CLOSED_NOT_SENT: frozenset({SendState.ACCEPTED}),

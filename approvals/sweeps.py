@@ -22,13 +22,14 @@ from agentmail.exceptions import (
     Unauthenticated,
 )
 from agentmail.models import EventState, GrantState, Mailbox, ProviderEvent
-from approvals import decisions, evaluations, intake, lookup, mailboxes, outcomes
+from approvals import decisions, evaluations, intake, lookup, mailboxes, notifications, outcomes
 from approvals.dispatch import finish, lock_name
 from approvals.models import Draft, Heartbeat, Send
 from approvals.states import OPEN_DRAFT_STATES, DraftState, SendState
 from approvals.transitions import drafts, sends
 from approvals.transitions.moves import LostRace
 from audit.clock import database_now
+from audit.record import SYSTEM, record
 from policies import locks, switch
 
 logger = logging.getLogger(__name__)
@@ -65,10 +66,20 @@ def abandoned_sends() -> int:
 
 def hold_while_stopped() -> int:
     """Hold what is queued while a stop is in force that no switch row tells of, such as the stop file."""
-    if switch.read([switch.GLOBAL]).is_open:
+    reading = switch.read([switch.GLOBAL])
+    if reading.is_open:
         return 0
     with transaction.atomic():
-        return sends.hold_queued({}, "blocked_kill_switch")
+        held = sends.hold_queued({}, "blocked_kill_switch")
+        if held:
+            record(
+                "approvals.send.held",
+                actor=SYSTEM,
+                outcome="blocked_kill_switch",
+                reason=reading.sentence,
+                data={"count": held},
+            )
+        return held
 
 
 def expired_drafts() -> int:
@@ -79,7 +90,10 @@ def expired_drafts() -> int:
 
 def run_out_approvals() -> int:
     """Void the approvals whose time is over while their sends still wait; how many."""
-    rows = Send.objects.filter(state=SendState.QUEUED, decision__valid_until__lte=database_now())
+    now = database_now()
+    rows = Send.objects.filter(state=SendState.QUEUED, decision__valid_until__lte=now).exclude(
+        valid_until__gt=now
+    )
     return _each(rows.values_list("pk", flat=True)[:BATCH], sends.run_out)
 
 
@@ -107,6 +121,14 @@ def due_outcomes() -> int:
     """Ask after accepted sends of which no word came; how many were asked for."""
     rows = Send.objects.filter(next_outcome_poll_at__lte=database_now()).order_by("next_outcome_poll_at")
     return _each_alone("outcomes", rows.values_list("pk", flat=True)[:BATCH], _polled_outcome)
+
+
+def due_notifications() -> int:
+    """Deliver the notifications that are due, one after another; how many were delivered.
+
+    A receiver that hangs keeps one thread, never all that send.
+    """
+    return _each_alone("notifications", notifications.due(), notifications.deliver)
 
 
 def unfinished_sends() -> None:

@@ -14,7 +14,17 @@ from django.conf import settings
 from django.db import close_old_connections, connections
 
 from agentmail.models import Mailbox
-from approvals import dispatch, outcomes, release, sweeps, wake
+from approvals import (
+    dispatch,
+    notifications,
+    outcomes,
+    provider_drift,
+    release,
+    stages,
+    sweeps,
+    tripwires,
+    wake,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +45,23 @@ def process_event(event_id: int) -> None:
 def sweep() -> None:
     sweeps.beat("worker", f"{socket.gethostname()}:{os.getpid()}", release=release.fingerprint())
     _each_by_itself(
-        sweeps.hold_while_stopped, sweeps.run_out_approvals, sweeps.expired_drafts, sweeps.abandoned_sends
+        sweeps.hold_while_stopped,
+        sweeps.run_out_approvals,
+        sweeps.expired_drafts,
+        sweeps.abandoned_sends,
+        stages.advance_all,
     )
     for send_id in sweeps.due_sends():
         dispatch_send.apply_async((send_id,), expires=settings.SWEEP_SECONDS * 2, retry=False)
     for event_id in sweeps.waiting_events():
         process_event.apply_async((event_id,), expires=settings.SWEEP_SECONDS * 2, retry=False)
+    if notifications.due(1):
+        deliver_notifications.apply_async(expires=settings.SWEEP_SECONDS * 2, retry=False)
+
+
+@shared_task
+def deliver_notifications() -> None:
+    sweeps.due_notifications()
 
 
 @shared_task
@@ -61,7 +82,13 @@ def reconcile_unknown() -> None:
 
 @shared_task
 def housekeeping() -> None:
-    _each_by_itself(sweeps.unfinished_sends, sweeps.due_outcomes, sweeps.rejected_drafts)
+    _each_by_itself(
+        tripwires.check_all,
+        sweeps.unfinished_sends,
+        sweeps.due_outcomes,
+        sweeps.rejected_drafts,
+        provider_drift.look_when_due,
+    )
 
 
 @worker_ready.connect

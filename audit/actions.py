@@ -41,9 +41,24 @@ _ALL = (
         _("%(actor)s looked at the draft again and returned it to the queue."),
     ),
     Action("approvals.draft.expired", _("Draft expired"), _("Nobody decided in time.")),
+    Action(
+        "approvals.draft.cancelled",
+        _("Draft cancelled"),
+        _("%(actor)s cancelled the draft with all that waited in the mailbox."),
+    ),
     Action("approvals.draft.withdrawn", _("Draft withdrawn"), _("The draft is gone at the provider.")),
     Action(
         "approvals.draft.superseded", _("Draft superseded"), _("Another draft takes the place of this one.")
+    ),
+    Action(
+        "approvals.draft.compared",
+        _("Draft compared"),
+        _("%(actor)s said what they would have done with a draft of the dry run."),
+    ),
+    Action(
+        "approvals.draft.turned_away",
+        _("Draft turned away"),
+        _("Only a person may answer this; the agent's draft was turned away."),
     ),
     # Sends
     Action("approvals.send.queued", _("Send queued"), _("The message waits to be sent.")),
@@ -56,6 +71,11 @@ _ALL = (
         "approvals.send.not_started",
         _("Send not started"),
         _("Nothing left this desk; it will be tried again."),
+    ),
+    Action(
+        "approvals.send.rehearsed",
+        _("Would have been sent"),
+        _("Every check passed; the mailbox is in its dry run, so nothing was sent."),
     ),
     Action("approvals.send.accepted", _("Send accepted"), _("The provider accepted the message.")),
     Action("approvals.send.refused", _("Send refused"), _("The message was not sent: a check refused it.")),
@@ -120,6 +140,11 @@ _ALL = (
         "approvals.follow_up.escalated", _("Follow-up escalated"), _("%(actor)s passed the follow-up on.")
     ),
     Action("approvals.follow_up.closed", _("Follow-up closed"), _("%(actor)s closed the follow-up.")),
+    # Mail that only people answer
+    Action("approvals.needs_person.opened", _("Needs a person"), _("A message needs a person to answer it.")),
+    Action(
+        "approvals.needs_person.closed", _("Done by a person"), _("%(actor)s closed what needed a person.")
+    ),
     # The kill switch
     Action("policies.switch.engaged", _("Sending stopped"), _("%(actor)s stopped sending.")),
     Action("policies.switch.released", _("Sending allowed again"), _("%(actor)s allowed sending again.")),
@@ -127,6 +152,21 @@ _ALL = (
         "policies.switch.waited",
         _("Waited for sends under way"),
         _("After the stop, sends already under way were waited for: %(outcome)s."),
+    ),
+    Action(
+        "policies.switch.tripped",
+        _("Limit passed"),
+        _("The desk stopped the mailbox by itself: %(reason)s"),
+    ),
+    Action(
+        "approvals.stages.started",
+        _("Resuming in stages"),
+        _("%(actor)s began to resume held mail a few at a time."),
+    ),
+    Action(
+        "approvals.stages.ended",
+        _("Resuming in stages ended"),
+        _("No more held mail is resumed by itself: %(reason)s"),
     ),
     # Policies
     Action("policies.row.created", _("Policy added"), _("%(actor)s added to the policies.")),
@@ -137,6 +177,32 @@ _ALL = (
     ),
     Action("policies.row.changed", _("Policy changed"), _("%(actor)s changed the policies.")),
     Action("policies.row.removed", _("Policy removed"), _("%(actor)s removed something from the policies.")),
+    # Oversight modes
+    Action(
+        "approvals.mode.changed",
+        _("Oversight mode changed"),
+        _("%(actor)s changed the oversight mode of the mailbox: %(outcome)s."),
+    ),
+    Action("approvals.inbound.held", _("Message held"), _("A message waits to be released to the agent.")),
+    Action(
+        "approvals.inbound.released", _("Message released"), _("%(actor)s released the message to the agent.")
+    ),
+    Action(
+        "approvals.notification.given_up",
+        _("Notification given up"),
+        _("The mailbox's channel could not be told."),
+    ),
+    # The provider's policies, rules, lists and workspaces
+    Action(
+        "approvals.provider.asked",
+        _("Provider asked to change"),
+        _("%(actor)s asked the provider to change its policies, rules, lists or workspaces."),
+    ),
+    Action(
+        "approvals.provider.answered",
+        _("Provider answered"),
+        _("The provider answered the change: %(outcome)s."),
+    ),
     # Mailboxes and events
     Action("agentmail.mailbox.connected", _("Mailbox connected"), _("%(actor)s connected the mailbox.")),
     Action(

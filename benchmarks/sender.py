@@ -23,6 +23,7 @@ from approvals import decisions, dispatch, intake, mailboxes  # noqa: E402
 from approvals.models import Draft, Membership, Role, Send  # noqa: E402
 from approvals.transitions.drafts import seen_of  # noqa: E402
 from audit.record import SYSTEM  # noqa: E402
+from policies import caps, mailbox_settings  # noqa: E402
 
 session = requests.Session()
 session.trust_env = False
@@ -39,6 +40,8 @@ def main(count: int, provider_ms: int) -> None:
     grant = control("grants", email="support@desk.example")["grant"]["id"]
     client = configured_client()
     mailbox = mailboxes.connect(client, grant, actor=SYSTEM, undo_seconds=0)
+    policy = caps.add_policy(actor=SYSTEM, name="Benchmark", hour_cap=100_000, day_cap=100_000)
+    mailbox_settings.write(mailbox.pk, version=0, actor=SYSTEM, policy=policy)
     person = User.objects.create_user("bench")
     Membership.objects.create(user=person, role=Role.REVIEWER)
     for number in range(count):

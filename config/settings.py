@@ -90,6 +90,18 @@ if NYLAS_API_URI and (provider.scheme not in ("http", "https") or not provider.h
 if NYLAS_API_URI and provider.scheme == "http" and provider.hostname not in LOOPBACK_HOSTS and PRODUCTION:
     raise ImproperlyConfigured("NYLAS_API_URI must begin with https:// in production")
 
+# Notifications about sends. Only a desk that nobody relies on may post to the machine it runs on.
+NOTIFICATIONS_TO_LOOPBACK = environment.flag("NOTIFICATIONS_TO_LOOPBACK", DEBUG)
+if NOTIFICATIONS_TO_LOOPBACK and PRODUCTION:
+    raise ImproperlyConfigured("NOTIFICATIONS_TO_LOOPBACK is for development only")
+EMAIL_HOST = environment.text("EMAIL_HOST", "localhost")
+EMAIL_PORT = environment.whole_number("EMAIL_PORT", 25, at_least=1, at_most=65535)
+EMAIL_HOST_USER = environment.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = environment.secret("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = environment.flag("EMAIL_USE_TLS", False)
+EMAIL_TIMEOUT = 15
+DEFAULT_FROM_EMAIL = environment.text("EMAIL_FROM", "countersign@localhost")
+
 SEND_CONNECT_SECONDS = environment.seconds("SEND_CONNECT_SECONDS", 5, at_least=0.1, at_most=60)
 SEND_READ_SECONDS = environment.seconds("SEND_READ_SECONDS", 120, at_least=0.1, at_most=600)
 SEND_FENCE_SECONDS = environment.seconds("SEND_FENCE_SECONDS", 240, at_least=1, at_most=3600)

@@ -6,7 +6,7 @@ An editor names the version of the row that was on the screen. When somebody els
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -39,7 +39,7 @@ def current_version() -> int:
     return Change.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
-def create(kind: type[Row], *, actor: Actor, reason: str = "", **fields: Any) -> Row:
+def create(kind: type[Row], /, *, actor: Actor, reason: str = "", **fields: Any) -> Row:
     """Add a row. Raises `django.db.IntegrityError` for one that is there already."""
     with transaction.atomic():
         row = kind(**fields)
@@ -63,7 +63,9 @@ def create_many(
     return made
 
 
-def change(kind: type[Row], pk: int, *, version: int, actor: Actor, reason: str = "", **fields: Any) -> Row:
+def change(
+    kind: type[Row], pk: int, /, *, version: int, actor: Actor, reason: str = "", **fields: Any
+) -> Row:
     """Write fields of a row whose `version` the editor saw; writing what is there already changes nothing.
 
     Raises `Conflict` when the row has another version by now, or is gone.
@@ -86,7 +88,7 @@ def change(kind: type[Row], pk: int, *, version: int, actor: Actor, reason: str 
         return row
 
 
-def remove(kind: type[Row], pk: int, *, version: int, actor: Actor, reason: str = "") -> None:
+def remove(kind: type[Row], pk: int, /, *, version: int, actor: Actor, reason: str = "") -> None:
     """Remove a row whose `version` the editor saw; the change keeps what it said. Raises `Conflict`."""
     with transaction.atomic():
         row = _locked(kind, pk)
@@ -95,6 +97,32 @@ def remove(kind: type[Row], pk: int, *, version: int, actor: Actor, reason: str 
         before = _plain(row)
         _record("policies.row.removed", row, actor, reason, before=before, after={})
         row.delete()
+
+
+def change_parts(
+    kind: type[Row],
+    pk: int,
+    *,
+    actor: Actor,
+    reason: str = "",
+    write: Callable[[Row], tuple[Mapping[str, Any], Mapping[str, Any]]],
+) -> Row:
+    """Change what belongs to a row without being a field of it, such as the values of a list: one version more.
+
+    `write` is called with the locked row and gives what was there before and what is there now; nothing is recorded
+    when both are empty. No version is asked for: adding and taking values cannot overwrite anybody's work. Raises
+    `Conflict` when the row is gone.
+    """
+    with transaction.atomic():
+        row = _locked(kind, pk)
+        if row is None:
+            raise Conflict(None, {})
+        before, after = write(row)
+        if before or after:
+            row.version += 1
+            row.save(update_fields=["version"])
+            _record("policies.row.changed", row, actor, reason, before=dict(before), after=dict(after))
+        return row
 
 
 def _locked(kind: type[Row], pk: int) -> Row | None:
@@ -108,7 +136,7 @@ def _differences(row: Versioned, fields: Mapping[str, Any]) -> dict[str, tuple[A
 
 
 def _plain(row: Versioned) -> dict[str, Any]:
-    fields = model_to_dict(row, exclude=["id", "version"])
+    fields = model_to_dict(row, exclude=["id", "version"]) | row.in_record()
     return {
         name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in fields.items()
     }

@@ -21,3 +21,9 @@ def scopes_of(mailbox_id: int) -> list[str]:
         "workspace_id", flat=True
     )
     return [GLOBAL, *(workspace_scope(one) for one in workspace_id), mailbox_scope(mailbox_id)]
+
+
+def mailboxes_of(workspace_id: int) -> list[int]:
+    """The mailboxes that are in a workspace now."""
+    found = WorkspaceMember.objects.filter(workspace_id=workspace_id).order_by("mailbox_id")
+    return list(found.values_list("mailbox_id", flat=True))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import Error as AnyDatabaseError
 from django.db import OperationalError, connection, transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from audit.record import Actor, record
 from policies import locks
@@ -27,7 +30,25 @@ READ_LIMIT = "3s"
 FLIP_TRIES = 3
 STOP_FILE_REASON_CHARACTERS = 200
 
-_SCOPE = re.compile(r"global|mailbox:[1-9][0-9]{0,18}")
+AGENT_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_SCOPE = re.compile(
+    rf"global|(?:mailbox|workspace):[1-9][0-9]{{0,18}}|agent:{AGENT_ID}"
+    rf"|domain:(?=[a-z0-9.-]{{3,253}}\Z)(?:{_LABEL}\.)+{_LABEL}"
+)
+# Nobody sets these up: a scope of these kinds gets its row when it is first stopped, or first locked by a send.
+_MADE_ON_DEMAND = ("workspace:", "agent:", "domain:")
+# There are as many agents and domains as there are, so they share a bounded number of fences.
+_SHARED_FENCES = 64
+
+
+_SENTENCES: Mapping[str, Any] = {
+    "global": _lazy("All sending was stopped by %(by)s."),
+    "workspace": _lazy("Sending from this workspace was stopped by %(by)s."),
+    "mailbox": _lazy("Sending from this mailbox was stopped by %(by)s."),
+    "agent": _lazy("Sending for the agent %(name)s was stopped by %(by)s."),
+    "domain": _lazy("Sending to %(name)s and the domains below it was stopped by %(by)s."),
+}
 
 
 class SwitchError(Exception):
@@ -65,6 +86,24 @@ def mailbox_scope(mailbox_id: int) -> str:
     return f"mailbox:{mailbox_id}"
 
 
+def agent_scope(agent_id: str) -> str:
+    return f"agent:{agent_id}"
+
+
+def domain_scope(domain: str) -> str:
+    """The scope of a domain in lower-case A-labels; its stop covers the domains below it, too."""
+    return f"domain:{domain}"
+
+
+def is_scope(text: str) -> bool:
+    return _SCOPE.fullmatch(text) is not None
+
+
+def fences(scopes: Sequence[str]) -> list[str]:
+    """The fences of `policies.locks` that a call to the provider in these scopes must be inside of."""
+    return list(dict.fromkeys(map(_fence, scopes)))
+
+
 def ensure_scope(scope: str) -> None:
     """Give the scope its row, open; an existing row stays as it is. A scope without a row counts as
     stopped.
@@ -72,13 +111,14 @@ def ensure_scope(scope: str) -> None:
     Switch.objects.get_or_create(scope=_known(scope))
 
 
-def read(scopes: Sequence[str], *, lock: bool = False) -> Reading:
+def read(scopes: Sequence[str], *, lock: bool = False, is_preview: bool = False) -> Reading:
     """Say whether sending is open in every one of the scopes. Never raises; any trouble is a "no" with
     its sentence.
 
-    With `lock`, inside a transaction, a flip of these scopes waits for the end of that transaction. When
-    the database refuses the question, the caller's transaction can still be used, unless the connection
-    itself is gone.
+    With `lock`, inside a transaction, a flip of these scopes waits for the end of that transaction;
+    workspaces, agents and domains without a row get theirs then. A preview, after which nothing leaves,
+    takes those for open instead. When the database refuses the question, the caller's transaction can
+    still be used, unless the connection itself is gone.
     """
     stopped = _stop_file()
     if stopped is not None:
@@ -92,6 +132,8 @@ def read(scopes: Sequence[str], *, lock: bool = False) -> Reading:
         return Reading(False, scopes[0], _("Sending is stopped: the kill switch cannot be read."))
     for scope in scopes:
         row = rows.get(scope)
+        if row is None and is_preview and scope.startswith(_MADE_ON_DEMAND):
+            continue
         if row is None:
             return Reading(
                 False, scope, _("Sending is stopped: the kill switch has no entry for %s.") % scope
@@ -119,7 +161,7 @@ def engage(
     flip = _flip(scope, is_engaged=True, actor=actor, reason=reason, within=within)
     began = time.monotonic()
     try:
-        is_drained = locks.fence_drain(scope, wait_seconds)
+        is_drained = locks.fence_drain(_fence(scope), wait_seconds)
     except locks.LocksUnavailable:
         logger.exception("the fence of %s cannot be drained", scope)
         is_drained = False
@@ -141,10 +183,50 @@ def release(scope: str, *, actor: Actor, reason: str, within: Callable[[], None]
     return _flip(scope, is_engaged=False, actor=actor, reason=reason, within=within)
 
 
+def engaged() -> list[Reading]:
+    """Every scope that is stopped now by its row, the latest stop first."""
+    rows = Switch.objects.filter(is_engaged=True).order_by("-changed_sequence", "-pk")
+    return [_engaged(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeStanding:
+    """`released_at` is when sending was allowed again the last time; None where it never was stopped."""
+
+    is_engaged: bool
+    released_at: datetime | None
+
+
+def standing(scope: str) -> ScopeStanding:
+    """How the row of one scope stands; one without a row is engaged."""
+    row = Switch.objects.filter(scope=scope).first()
+    if row is None or row.is_engaged:
+        return ScopeStanding(True, None)
+    return ScopeStanding(False, row.changed_at)
+
+
+def without_row(scopes: Sequence[str]) -> list[str]:
+    """Those of the scopes that have no row, which counts as stopped."""
+    there = set(Switch.objects.filter(scope__in=scopes).values_list("scope", flat=True))
+    return [scope for scope in scopes if scope not in there]
+
+
 def _known(scope: str) -> str:
-    if not _SCOPE.fullmatch(scope):
-        raise SwitchError(_("%s is not a scope: use global or mailbox:<number>.") % scope)
+    if not is_scope(scope):
+        raise SwitchError(
+            _(
+                "%s is not a scope: use global, workspace:<number>, mailbox:<number>, agent:<id> or "
+                "domain:<domain>."
+            )
+            % scope
+        )
     return scope
+
+
+def _fence(scope: str) -> str:
+    if not scope.startswith(("agent:", "domain:")):
+        return scope
+    return f"shared:{hashlib.sha256(scope.encode()).digest()[0] % _SHARED_FENCES}"
 
 
 def _flip(
@@ -206,10 +288,31 @@ def _record_wait(scope: str, actor: Actor, is_drained: bool, waited_seconds: flo
 
 
 def _mailbox_id(scope: str) -> int | None:
-    return None if scope == GLOBAL else int(scope.removeprefix("mailbox:"))
+    return int(scope.removeprefix("mailbox:")) if scope.startswith("mailbox:") else None
 
 
 def _rows(scopes: list[str], *, lock: bool) -> dict[str, Switch]:
+    rows = _rows_there(scopes, lock=lock)
+    missing = sorted(
+        scope
+        for scope in scopes
+        if scope not in rows and scope.startswith(_MADE_ON_DEMAND) and is_scope(scope)
+    )
+    if not lock or not missing:
+        return rows
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            # Another transaction may be making the same row, and this one waits for it.
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL lock_timeout = '{READ_LIMIT}'")
+        Switch.objects.bulk_create([Switch(scope=scope) for scope in missing], ignore_conflicts=True)
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
+    return rows | _rows_there(missing, lock=True)
+
+
+def _rows_there(scopes: list[str], *, lock: bool) -> dict[str, Switch]:
     if connection.vendor != "postgresql":
         # Transactions are immediate here, so one that reads has kept every flip out already.
         return {row.scope: row for row in Switch.objects.filter(scope__in=scopes)}
@@ -240,10 +343,8 @@ def _rows_in_time(scopes: list[str], *, lock: bool) -> dict[str, Switch]:
 
 def _engaged(row: Switch) -> Reading:
     by = row.changed_by or _("somebody")
-    if row.scope == GLOBAL:
-        sentence = _("All sending was stopped by %(by)s.") % {"by": by}
-    else:
-        sentence = _("Sending from this mailbox was stopped by %(by)s.") % {"by": by}
+    kind, _colon, name = row.scope.partition(":")
+    sentence = _SENTENCES[kind] % {"by": by, "name": name}
     if row.reason:
         sentence += " " + _("Reason: %(reason)s") % {"reason": row.reason}
     return Reading(False, row.scope, sentence, row.changed_at, row.changed_by, row.reason)

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -269,3 +270,36 @@ def test_no_file_names_the_machine_it_was_written_on() -> None:
         if personal.search((ROOT / name).read_text(encoding="utf-8", errors="ignore"))
     ]
     assert wrong == []
+
+
+# Everything a gate can reach, beside the standard library and our own modules: no client of a model is among them.
+REACHED_BY_GATES = {"django", "idna", "nh3", "psycopg", "requests", "urllib3"}
+
+
+def file_of(module: str) -> Path | None:
+    """The file of one of our modules, or of the module that a name imported from it belongs to."""
+    path = ROOT.joinpath(*module.split("."))
+    if (path / "__init__.py").is_file():
+        return path / "__init__.py"
+    return path.with_suffix(".py") if path.with_suffix(".py").is_file() else None
+
+
+@pytest.mark.row("000-40", "003-08")
+def test_no_gate_can_reach_a_client_of_a_model() -> None:
+    waiting = [*sources("approvals/gates"), *sources("policies")]
+    seen: set[Path] = set()
+    reached: dict[str, str] = {}
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for module, _ in imported(path):
+            top = module.partition(".")[0]
+            if top in APPS:
+                found = file_of(module) or file_of(module.rpartition(".")[0])
+                waiting += [found] if found is not None else []
+            elif top not in sys.stdlib_module_names:
+                reached.setdefault(top, relative(path))
+
+    assert {top: path for top, path in reached.items() if top not in REACHED_BY_GATES} == {}

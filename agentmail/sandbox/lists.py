@@ -7,6 +7,7 @@ from typing import Any
 from .errors import invalid
 from .exchange import Reply, Request, Routes, data
 from .paging import by_position, listing
+from .plans import require_room
 from .policies import read_name
 from .store import Record
 from .world import World
@@ -33,6 +34,7 @@ def find_list(world: World, request: Request) -> Record:
 
 
 def post_list(world: World, request: Request) -> Reply:
+    require_room(world, "list")
     fields = request.json()
     if fields.get("type") not in SHAPES:
         raise invalid("type must be domain, tld or address")
@@ -97,7 +99,7 @@ def add_items(world: World, request: Request) -> Reply:
     items = read_items(request)
     for item in items:
         if not SHAPES[record["type"]].fullmatch(item):
-            raise invalid(f"{item!r} is not a {record['type']}")
+            raise invalid(f"items: {item!r} is not a {record['type']}")
     known = {item["value"] for item in items_of(world, record["id"])}
     for value in dict.fromkeys(items):
         if value not in known:

@@ -6,6 +6,7 @@ from typing import Any
 from .errors import invalid
 from .exchange import Reply, Request, Routes, data
 from .paging import by_position, listing
+from .plans import require_room
 from .policies import read_name
 from .world import World
 
@@ -86,6 +87,7 @@ def apply_fields(world: World, rule: dict[str, Any], fields: dict[str, Any]) -> 
 
 
 def post_rule(world: World, request: Request) -> Reply:
+    require_room(world, "rule")
     now = world.clock.seconds()
     blank = {
         "name": "",

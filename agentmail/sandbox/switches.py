@@ -24,6 +24,7 @@ DEFAULTS: dict[str, Any] = {
     "rules_list": "nested",
     "last_page_cursor": "absent",
     "blocked_evaluation_message_id": "null",
+    "policy_put_id": "present",
     "paused_reply": {
         "status": 403,
         "body": {"error": {"type": "forbidden_access", "message": "Sending is paused for this account"}},
@@ -43,6 +44,7 @@ DEFAULTS: dict[str, Any] = {
     "enforce_from": True,
     "registered_domains": None,
     # How the simulated world behaves.
+    "plan": "full",
     "sending_paused": False,
     "rule_engine_broken": False,
     "sends_per_second": 0.0,
@@ -74,6 +76,8 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "rules_list": ("nested", "flat"),
     "last_page_cursor": ("absent", "null", "present"),
     "blocked_evaluation_message_id": ("null", "absent"),
+    "policy_put_id": ("present", "absent"),
+    "plan": ("full", "free"),
     "webhook_timing": ("after", "before", "before_with_outcome"),
     "schedules": ("enveloped", "bare"),
     "folder_ids": ("uuid", "name"),

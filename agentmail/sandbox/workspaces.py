@@ -141,6 +141,8 @@ def manual_assign(world: World, request: Request) -> Reply:
     assigned, removed = fields.get("assign_grants") or [], fields.get("remove_grants") or []
     if not assigned and not removed:
         raise invalid("assign_grants or remove_grants must name a grant")
+    if workspace["auto_group"]:
+        raise invalid("auto_group must be off where grants are assigned by hand")
     if len(assigned) > MOST_GRANTS or len(removed) > MOST_GRANTS:
         raise invalid(f"at most {MOST_GRANTS} grants at once")
     done: dict[str, list[str]] = {"assigned": [], "removed": []}

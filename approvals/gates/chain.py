@@ -11,13 +11,18 @@ from dataclasses import replace
 
 from django.utils.translation import gettext as _
 
+from approvals.gates.caps import caps_gate
 from approvals.gates.content import content_gate
 from approvals.gates.decision import decision_gate
+from approvals.gates.dry_run import dry_run_gate
 from approvals.gates.fresh import fresh_gate
 from approvals.gates.grants import grant_gate, mailbox_gate
+from approvals.gates.mode import mode_gate
 from approvals.gates.recipients import recipients_gate
+from approvals.gates.rules import rules_gate
 from approvals.gates.sending import restore_gate, switch_gate
 from approvals.gates.thread import thread_gate
+from approvals.gates.tier import tier_gate
 from approvals.gates.verdicts import Consequence, Facts, Standing, Verdict
 
 logger = logging.getLogger(__name__)
@@ -30,11 +35,16 @@ GATES: tuple[tuple[str, Gate], ...] = (
     ("restore", restore_gate),
     ("grant", grant_gate),
     ("mailbox", mailbox_gate),
+    ("mode", mode_gate),
     ("decision", decision_gate),
     ("recipients", recipients_gate),
     ("content", content_gate),
+    ("rules", rules_gate),
+    ("tier", tier_gate),
     ("thread", thread_gate),
     ("fresh", fresh_gate),
+    ("caps", caps_gate),
+    ("dry_run", dry_run_gate),
 )
 
 
@@ -57,6 +67,21 @@ def questions(verdicts: Sequence[Verdict]) -> frozenset[str]:
     return frozenset(ask for verdict in verdicts if verdict.standing is Standing.OPEN for ask in verdict.asks)
 
 
+def as_approved(verdicts: Sequence[Verdict], name: str) -> list[Verdict]:
+    """The verdicts of a preview as they stand once a person has said yes to every open one."""
+    return [
+        replace(
+            verdict,
+            standing=Standing.PASSED,
+            result="",
+            sentence=_knowing(verdict, name) if verdict.asks else _("Approved by %(name)s.") % {"name": name},
+        )
+        if verdict.standing is Standing.OPEN
+        else verdict
+        for verdict in verdicts
+    ]
+
+
 def _asked(name: str, gate: Gate, facts: Facts) -> Verdict:
     try:
         return _answered(gate(facts), facts)
@@ -77,11 +102,12 @@ def _answered(verdict: Verdict, facts: Facts) -> Verdict:
         return verdict
     decision = facts.decision
     if decision is not None and facts.is_reviewed and set(verdict.asks) <= set(decision.answers):
-        sentence = _("%(sentence)s %(name)s approved knowing this.") % {
-            "sentence": verdict.sentence,
-            "name": decision.person_name,
-        }
+        sentence = _knowing(verdict, decision.person_name)
         return replace(verdict, standing=Standing.PASSED, sentence=sentence, result="")
     if decision is None and facts.is_reviewed and not facts.is_claim:
         return verdict
     return replace(verdict, standing=Standing.REFUSED, consequence=Consequence.STOP)
+
+
+def _knowing(verdict: Verdict, name: str) -> str:
+    return _("%(sentence)s %(name)s approved knowing this.") % {"sentence": verdict.sentence, "name": name}

@@ -24,11 +24,23 @@ def decision_gate(facts: Facts) -> Verdict:
         return _no_decision(_("The approval was for another version of the draft."), Consequence.CHANGED)
     if _valid_until(facts, decision) <= facts.now:
         return _no_decision(_("The approval ran out."), Consequence.STOP)
+    if decision.person_id is None:
+        return Verdict(
+            "decision", Standing.PASSED, _("Decided by %(name)s.") % {"name": decision.person_name}
+        )
     if not people.is_still_allowed(decision.person_id, people.Right.DECIDE, facts.mailbox.pk):
         return _no_decision(
             _("The person who approved may no longer decide here; another approval is needed."),
             Consequence.STOP,
         )
+    if facts.send is not None and facts.send.resend_at is not None:
+        resend_by = facts.send.resend_by_id
+        if resend_by is None or not people.is_still_allowed(
+            resend_by, people.Right.RESOLVE, facts.mailbox.pk
+        ):
+            return _no_decision(
+                _("The person who authorised the resend may no longer do that here."), Consequence.STOP
+            )
     return Verdict("decision", Standing.PASSED, _("Approved by %(name)s.") % {"name": decision.person_name})
 
 
@@ -37,6 +49,8 @@ def _valid_until(facts: Facts, decision: Decision) -> datetime:
     until = decision.valid_until or decision.made_at
     if facts.send is not None and facts.send.resend_at is not None:
         until = max(until, facts.send.resend_at + timedelta(minutes=facts.mailbox.approval_minutes))
+    if facts.send is not None and facts.send.valid_until is not None:
+        until = max(until, facts.send.valid_until)
     return until
 
 

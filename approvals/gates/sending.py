@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
-from approvals import instance
+from approvals import instance, switch_scopes
 from approvals.gates.verdicts import Consequence, Facts, Standing, Verdict
 from policies import switch
 
 
 def switch_gate(facts: Facts) -> Verdict:
-    reading = switch.read([switch.GLOBAL, facts.mailbox.scope], lock=facts.is_claim)
+    scopes = switch_scopes.scopes_of(facts.draft, facts.content.recipients())
+    reading = switch.read(scopes, lock=facts.is_claim, is_preview=not facts.is_claim)
     if reading.is_open:
         return Verdict("switch", Standing.PASSED, _("Sending is on."))
     return Verdict("switch", Standing.REFUSED, reading.sentence, "blocked_kill_switch", Consequence.HOLD)

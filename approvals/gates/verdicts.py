@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from agentmail.models import Mailbox
 from approvals.content import Content, content_of_revision
 from approvals.freshness import Look
 from approvals.models import Decision, Draft, Revision, Send
+from policies.models import Rule
 
 
 class Standing(StrEnum):
@@ -28,6 +31,7 @@ class Consequence(StrEnum):
     STALE = "stale"  # the approval is void; the draft no longer answers its thread
     CHANGED = "changed"  # the approval is void; the draft is another one
     WITHDRAW = "withdraw"  # the draft is gone
+    REHEARSED = "rehearsed"  # it would have been sent, and never is
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,10 @@ class Verdict:
     """One gate's answer; `result` is a code of the contract when it refused, `sentence` is for people.
 
     An open verdict with `asks` is a question which the approval of a person answers who was shown it; `result` is
-    what it becomes when nobody does. `rules` names the policy rows that decided, as "kind:id:version". `parts` are the
-    answers to what was asked one by one, such as each recipient, as pairs of name and answer.
+    what it becomes when nobody does. `rules` names the policy rows that decided, as "kind:id:version"; `evaluation` is
+    what the rules were given and said, kept with the verdict. `retry_at` is when a refusal that waits can end at the
+    earliest; an approval does not run out before. `parts` are
+    the answers to what was asked one by one, such as each recipient, as pairs of name and answer.
     """
 
     gate: str
@@ -47,14 +53,17 @@ class Verdict:
     asks: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     parts: tuple[tuple[str, str], ...] = ()
+    evaluation: Mapping[str, Any] | None = None
+    retry_at: datetime | None = None
 
-    def to_json(self) -> dict[str, str]:
-        return {
+    def to_json(self) -> dict[str, Any]:
+        said: dict[str, Any] = {
             "gate": self.gate,
             "standing": self.standing.value,
             "result": self.result,
             "sentence": self.sentence,
         }
+        return said if self.evaluation is None else said | {"evaluation": dict(self.evaluation)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,8 @@ class Facts:
     """What the gates are asked about. Without a decision, and without a look, it is a preview.
 
     `is_reviewed` says whether a person decides about this mail, or decided; without one a question is a "no".
+    `is_rehearsal` says that the claim was prepared for a mailbox in its dry run, so that nothing may leave.
+    `rules` are asked instead of those in force, in a simulation.
     """
 
     draft: Draft
@@ -75,6 +86,8 @@ class Facts:
     trouble: str = ""
     is_claim: bool = False
     is_reviewed: bool = True
+    rules: Sequence[Rule] | None = None
+    is_rehearsal: bool = False
 
 
 def facts_about(
@@ -87,8 +100,11 @@ def facts_about(
     look: Look | None = None,
     trouble: str = "",
     is_claim: bool = False,
-    is_reviewed: bool = True,
+    is_reviewed: bool | None = None,
+    rules: Sequence[Rule] | None = None,
+    is_rehearsal: bool = False,
 ) -> Facts:
+    """Gather what the gates are asked about. Who decides follows the decision; without one, a person would."""
     return Facts(
         draft=draft,
         mailbox=draft.mailbox,
@@ -100,5 +116,9 @@ def facts_about(
         look=look,
         trouble=trouble,
         is_claim=is_claim,
-        is_reviewed=is_reviewed,
+        is_reviewed=decision is None or decision.person_id is not None
+        if is_reviewed is None
+        else is_reviewed,
+        rules=rules,
+        is_rehearsal=is_rehearsal,
     )

@@ -18,6 +18,7 @@ THEMES = ("light", "dark")
 _PLACES = (
     ("approvals:queue", _("Queue"), "queue"),
     ("approvals:follow_ups", _("Follow-ups"), "follow_ups"),
+    ("approvals:needs_person", _("Needs a person"), "needs_person"),
     ("approvals:unknown", _("Unknown"), "unknown"),
     ("approvals:sent", _("Sent"), ""),
     ("approvals:mailboxes", _("Mailboxes"), ""),

@@ -44,6 +44,7 @@ MARKS: Mapping[str, Mapping[str, Mark]] = {
         "accepted": Mark(_("Accepted"), "check"),
         "failed": Mark(pgettext_lazy("send", "Failed"), "x"),
         "stopped": Mark(_("Stopped"), "stop", "stop"),
+        "dry_run": Mark(_("Would have been sent"), "dash"),
         "unknown": Mark(_("Unknown"), "question", "look"),
         "closed_sent": Mark(_("Closed, taken as sent"), "check"),
         "closed_not_sent": Mark(_("Closed, taken as not sent"), "x"),

@@ -27,10 +27,58 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         (Right.READ_POLICIES, Right.EDIT_LISTS),
     ),
     (
+        "approvals:rules",
+        _("Rules"),
+        _("What blocks a mail, and what holds it for a person."),
+        (Right.READ_POLICIES,),
+    ),
+    (
+        "approvals:value_lists",
+        _("Lists"),
+        _("Values that rules look up."),
+        (Right.READ_POLICIES, Right.EDIT_LISTS),
+    ),
+    (
+        "approvals:caps",
+        _("Caps"),
+        _("How much each mailbox may send an hour and a day, and what is used."),
+        (Right.READ_POLICIES,),
+    ),
+    (
+        "approvals:categories",
+        _("Categories"),
+        _("Which kinds of mail an agent may send, which need a person, and which only people write."),
+        (Right.READ_POLICIES,),
+    ),
+    (
         "approvals:history",
         _("Evaluations"),
         _("What was judged, when, and which row decided."),
         (Right.READ_POLICIES,),
+    ),
+    (
+        "approvals:simulate",
+        _("Simulation"),
+        _("What other policies would have made of the last drafts."),
+        (Right.READ_POLICIES,),
+    ),
+    (
+        "approvals:provider",
+        _("Provider"),
+        _("What the mail provider enforces by itself, also for what goes around this desk."),
+        (Right.READ_POLICIES,),
+    ),
+    (
+        "approvals:trips",
+        _("Automatic stops"),
+        _("When the desk stops a mailbox by itself."),
+        (Right.READ_POLICIES,),
+    ),
+    (
+        "approvals:switch_proof",
+        _("Proof of the switch"),
+        _("Each stop, how long it took and what was under way."),
+        (Right.AUDIT, Right.RESUME),
     ),
 )
 

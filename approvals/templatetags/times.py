@@ -9,7 +9,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from approvals.models import Draft
+
 register = template.Library()
+
+# How much of its time is over when a draft that waits is marked.
+WARNED_SHARE = 0.75
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -48,6 +53,13 @@ def age(at: datetime | None, now: datetime | None = None) -> str:
 def remaining(at: datetime | None, now: datetime | None = None) -> str:
     """Write how long it is until a time, as `duration` does, in whole seconds; a time that has passed is "0 s"."""
     return "" if at is None else duration(int((at - (now or timezone.now())).total_seconds()))
+
+
+@register.filter
+def expires_soon(draft: Draft, now: datetime | None = None) -> bool:
+    """Whether three quarters of the time in which a draft can be decided are over."""
+    whole = draft.expires_at - draft.arrived_at
+    return (now or timezone.now()) >= draft.arrived_at + whole * WARNED_SHARE
 
 
 @register.filter

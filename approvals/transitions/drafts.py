@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
@@ -15,7 +16,7 @@ from django.utils.translation import gettext as _
 from agentmail.failpoints import reach
 from agentmail.mail_html import clean, is_html, to_text
 from agentmail.models import Mailbox
-from approvals import difference, gates, judgements, people, wake
+from approvals import difference, gates, judgements, people, switch_scopes, wake
 from approvals.content import Content, content_of_revision
 from approvals.freshness import Look, Staleness, ThreadLook
 from approvals.gates import Consequence, Standing, Verdict
@@ -35,7 +36,7 @@ from approvals.transitions import sends
 from approvals.transitions.moves import lock_draft, move_draft, void
 from audit.clock import database_now
 from audit.record import SYSTEM, Actor, record
-from policies import switch
+from policies import modes, switch
 
 NOTE_LIMIT = 4000
 _AGENT = Actor(kind="agent", id="", name="agent")
@@ -114,6 +115,14 @@ class Seen:
     asks: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class AgentSays:
+    """What an agent says about its own draft: a category, and its confidence from 0 to 1 (None: nothing usable)."""
+
+    category: str = ""
+    confidence: float | None = None
+
+
 def seen_of(draft: Draft) -> Seen:
     """What a person sees who opens the draft now, with every question that an approval would answer."""
     revision = _current(draft)
@@ -132,6 +141,7 @@ def arrive(
     origin: Origin = Origin.AGENT,
     linked_from: Draft | None = None,
     author: User | None = None,
+    agent_says: AgentSays | None = None,
 ) -> Draft | None:
     """Put a draft into the queue; None when it is known already. It keeps the mailbox's mode of this moment.
 
@@ -148,7 +158,8 @@ def arrive(
                 grant_id=mailbox.grant_id,
                 provider_draft_id=provider_draft_id,
                 state=DraftState.PENDING,
-                mode=mailbox.mode,
+                # Asked anew: whoever brings the draft may have read the mailbox before the mode changed.
+                mode=Mailbox.objects.values_list("mode", flat=True).get(pk=mailbox.pk),
                 origin=origin,
                 linked_from=older,
                 thread_id=thread_id,
@@ -158,6 +169,8 @@ def arrive(
                 upstream_sha256=content.upstream_sha256,
                 is_complete=not incomplete_reason,
                 incomplete_reason=incomplete_reason,
+                agent_category=agent_says.category if agent_says is not None else "",
+                agent_confidence=agent_says.confidence if agent_says is not None else None,
                 arrived_at=now,
                 expires_at=now + timedelta(hours=mailbox.expiry_hours),
                 state_changed_at=now,
@@ -178,7 +191,12 @@ def arrive(
 
 
 def revise(
-    draft_id: int, *, content: Content, thread: ThreadLook, incomplete_reason: str = ""
+    draft_id: int,
+    *,
+    content: Content,
+    thread: ThreadLook,
+    incomplete_reason: str = "",
+    agent_says: AgentSays | None = None,
 ) -> Revision | None:
     """Take the agent's new wording of a draft that is not sent yet; None when it changes nothing.
 
@@ -193,6 +211,10 @@ def revise(
         if draft.upstream_sha256 == content.upstream_sha256 and not (
             was_incomplete and not incomplete_reason
         ):
+            return None
+        if not (was_incomplete or incomplete_reason) and _is_current_wording(draft, content):
+            # Put there by the desk itself, before it sends the draft.
+            Draft.objects.filter(pk=draft.pk).update(upstream_sha256=content.upstream_sha256)
             return None
         if draft.state == DraftState.APPROVED:
             send = _lock_own_send(draft)
@@ -218,10 +240,14 @@ def revise(
             _void_live(draft, VoidReason.ANSWERED, now=now)
         revision = _write_revision(draft, content, author=None, now=now)
         fields: dict[str, Any] = {
+            # A new wording is an act of the agent under the mode of now; what it may not do now it cannot do so.
+            "mode": modes.strictest(draft.mode, draft.mailbox.mode),
             "upstream_sha256": content.upstream_sha256,
             "is_complete": not incomplete_reason,
             "incomplete_reason": incomplete_reason,
         }
+        if agent_says is not None:
+            fields |= {"agent_category": agent_says.category, "agent_confidence": agent_says.confidence}
         if reopens:
             fields |= {
                 "thread_fingerprint": thread.fingerprint,
@@ -275,11 +301,7 @@ def approve(
     """
     with transaction.atomic():
         # Share-locked, and first of all rows: a flip under way is waited for and seen, a later one waits.
-        scopes = [
-            switch.GLOBAL,
-            switch.mailbox_scope(Draft.objects.values_list("mailbox_id", flat=True).get(pk=draft_id)),
-        ]
-        reading = switch.read(scopes, lock=True)
+        reading = switch.read(switch_scopes.scopes_of_draft(draft_id), lock=True)
         draft, now = _pending_for(draft_id, person, seen)
         revision = _current(draft)
         facts = gates.facts_about(draft, revision, now=now, look=look)
@@ -289,9 +311,11 @@ def approve(
         if not held:
             holding = [one for one in verdicts if one.consequence is Consequence.HOLD]
             held = holding[0].result if holding else ""
+        if refusal is None:
+            verdicts = gates.as_approved(verdicts, people.name_of(person))
         judgements.keep(facts, verdicts, Stage.APPROVAL)
         if refusal is None:
-            decision = _approved(facts, person, seen, form_id=form_id, held=held)
+            decision = _approved(facts, person, seen.asks, form_id=form_id, held=held)
             if also is not None:
                 also()
             return decision
@@ -312,11 +336,59 @@ def _refusal(verdicts: Sequence[Verdict], seen: Seen) -> DecisionRefused | None:
     return None
 
 
+def approve_by_mode(draft_id: int, *, look: Look) -> Decision | None:
+    """Approve a pending draft because its oversight mode needs no person, and queue it; None when it must wait.
+
+    Every gate is asked, as for mail that no person decides, and all of them must pass now, but for what the claim
+    waits for by itself. The evaluation is written
+    either way: its refusal says what the draft waits for. There is no undo hold.
+    """
+    with transaction.atomic():
+        # In every scope, as for an approval by a person: a stop waits for it and then holds what it queued.
+        switch.read(switch_scopes.scopes_of_draft(draft_id), lock=True)
+        draft = lock_draft(draft_id)
+        now = database_now()
+        if draft.state != DraftState.PENDING or live_decision(draft) is not None or draft.expires_at <= now:
+            return None
+        facts = gates.facts_about(draft, _current(draft), now=now, look=look, is_reviewed=False)
+        name = _mode_name(draft.mailbox)
+        verdicts = [_decided_by_mode(verdict, name) for verdict in gates.evaluate(facts)]
+        judgements.keep(facts, verdicts, Stage.WITHOUT_PERSON)
+        is_too_old = look.age_seconds() > settings.APPROVAL_FRESHNESS_SECONDS
+        if is_too_old or not all(map(_lets_queue, verdicts)):
+            return None
+        return _approved(facts, None, frozenset(), form_id=None, held="")
+
+
+def _lets_queue(verdict: Verdict) -> bool:
+    # A rehearsal and the spacing between two sends are matters of the claim, which needs nobody for either.
+    return (
+        verdict.standing is Standing.PASSED
+        or (verdict.gate == "dry_run" and verdict.standing is Standing.NOT_ASKED)
+        or (verdict.gate == "caps" and verdict.consequence is Consequence.WAIT)
+    )
+
+
+def _mode_name(mailbox: Mailbox) -> str:
+    return f"Oversight mode {mailbox.mode}"
+
+
+def _decided_by_mode(verdict: Verdict, name: str) -> Verdict:
+    if verdict.gate != "decision" or verdict.standing is not Standing.OPEN:
+        return verdict
+    return Verdict("decision", Standing.PASSED, _("Decided by %(name)s.") % {"name": name})
+
+
 def _approved(
-    facts: gates.Facts, person: User, seen: Seen, *, form_id: uuid.UUID | None, held: str
+    facts: gates.Facts,
+    person: User | None,
+    asks: frozenset[str],
+    *,
+    form_id: uuid.UUID | None,
+    held: str,
 ) -> Decision:
     draft, revision, now = facts.draft, facts.revision, facts.now
-    undo_seconds = draft.mailbox.undo_seconds
+    undo_seconds = draft.mailbox.undo_seconds if person is not None else 0
     decision = _decide(
         draft,
         revision,
@@ -326,17 +398,17 @@ def _approved(
         reason="",
         form_id=form_id,
         valid_until=now + timedelta(seconds=undo_seconds, minutes=draft.mailbox.approval_minutes),
-        answers=sorted(seen.asks),
+        answers=sorted(asks),
     )
     move_draft(draft, DraftState.APPROVED, now=now)
-    actor = people.actor_for(person)
+    actor = _actor(draft, person)
     try:
         send = sends.queue(draft, decision, now=now, undo_seconds=undo_seconds, held=held, actor=actor)
     except sends.SendRefused as error:
         raise DecisionRefused(str(error)) from error
     data: dict[str, Any] = {"revision": revision.number, "undo_seconds": undo_seconds}
-    if seen.asks:
-        data["answered"] = sorted(seen.asks)
+    if asks:
+        data["answered"] = sorted(asks)
     _record("approvals.draft.approved", draft, revision, actor=actor, outcome=held, data=data)
     if not held:
         wake.sender_on_commit(send.pk, in_seconds=undo_seconds)
@@ -370,8 +442,38 @@ def request_changes(
     )
 
 
+def cancel(draft_id: int, *, person: User, reason: str) -> bool:
+    """End an open draft as one of many that a person cancels together; whether it was still open.
+
+    Counts as that person's rejection. Raises NotAllowed without the right to cancel; a draft that somebody decided
+    about, whose approval waits to leave, or whose time is over, is left alone.
+    """
+    with transaction.atomic():
+        draft = lock_draft(draft_id)
+        if not people.is_still_allowed(person.pk, people.Right.CANCEL, draft.mailbox_id):
+            raise NotAllowed(_("You may not cancel the drafts of this mailbox."))
+        now = database_now()
+        if draft.state not in OPEN_DRAFT_STATES or draft.current_revision is None or draft.expires_at <= now:
+            return False
+        revision = _current(draft)
+        _void_live(draft, VoidReason.CANCELLED, now=now)
+        _decide(
+            draft,
+            revision,
+            DecisionKind.REJECT,
+            person,
+            now=now,
+            reason=reason,
+            form_id=None,
+            valid_until=None,
+        )
+        move_draft(draft, DraftState.REJECTED, now=now)
+        _record("approvals.draft.cancelled", draft, revision, actor=people.actor_for(person), reason=reason)
+        return True
+
+
 def undo(draft_id: int, *, person: User) -> Draft:
-    """Take an approval back while its undo hold runs; the draft waits again.
+    """Take an approval back while its undo hold runs, or while its mail is held; the draft waits again.
 
     The approver may, and whoever may stop sends of the mailbox as an operator does. Raises DecisionRefused
     when the hold is over or the mail is under way: there is no recalling then.
@@ -386,10 +488,8 @@ def undo(draft_id: int, *, person: User) -> Draft:
         right = people.Right.DECIDE if is_own else people.Right.RESUME
         if not people.is_still_allowed(person.pk, right, draft.mailbox_id):
             raise NotAllowed(_("Only the person who approved, or an operator, can undo this."))
-        untouched = (
-            send.state == SendState.QUEUED and not send.attempts.filter(decision=send.decision).exists()
-        )
-        if not untouched or (send.not_before <= now and not send.held):
+        # What is queued has left by none of its attempts, so a held one can be taken back at any time.
+        if send.state != SendState.QUEUED or (send.not_before <= now and not send.held):
             raise DecisionRefused(_("The undo time is over; this mail can no longer be held back here."))
         sends.stop(
             send,
@@ -553,6 +653,13 @@ def _pending_for(
     return draft, now
 
 
+def _is_current_wording(draft: Draft, upstream: Content) -> bool:
+    """Whether a waiting draft reads at the provider as its current revision, which may be a person's."""
+    if draft.state not in (DraftState.PENDING, DraftState.APPROVED) or draft.current_revision is None:
+        return False
+    return content_of_revision(draft.current_revision).upstream_sha256 == upstream.upstream_sha256
+
+
 def _check_right(person: User, draft: Draft) -> None:
     if not people.is_still_allowed(person.pk, people.Right.DECIDE, draft.mailbox_id):
         raise NotAllowed(_("You may not decide drafts of this mailbox."))
@@ -562,7 +669,7 @@ def _decide(
     draft: Draft,
     revision: Revision,
     kind: DecisionKind,
-    person: User,
+    person: User | None,
     *,
     now: datetime,
     reason: str,
@@ -577,7 +684,7 @@ def _decide(
         kind=kind,
         revision=revision,
         person=person,
-        person_name=people.name_of(person),
+        person_name=people.name_of(person) if person is not None else _mode_name(draft.mailbox),
         made_at=now,
         content_sha256=revision.content_sha256,
         thread_fingerprint=draft.thread_fingerprint,
@@ -586,6 +693,12 @@ def _decide(
         form_id=form_id,
         answers=list(answers),
     )
+
+
+def _actor(draft: Draft, person: User | None) -> Actor:
+    if person is not None:
+        return people.actor_for(person)
+    return Actor(kind="system", id=f"mode:{draft.mailbox.mode}", name=_mode_name(draft.mailbox))
 
 
 def _write_revision(draft: Draft, content: Content, *, author: User | None, now: datetime) -> Revision:

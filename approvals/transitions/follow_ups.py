@@ -44,7 +44,10 @@ def lock_open(send: Send) -> None:
 
 
 def open_for(send: Send, kind: str, *, now: datetime) -> FollowUp:
-    """Open the follow-up of a send for the person who approved it, or add to the one that is open."""
+    """Open the follow-up of a send for the person who approved it, or add to the one that is open.
+
+    One that the mode approved is assigned to nobody, and so is everybody's who may follow up on the mailbox.
+    """
     existing = FollowUp.objects.filter(send=send, state=FollowUpState.OPEN).first()
     if existing is not None:
         if GRAVITY.index(kind) > GRAVITY.index(existing.kind):

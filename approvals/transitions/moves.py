@@ -11,7 +11,17 @@ from typing import Any
 
 from django.db import connection, models, transaction
 
-from approvals.models import Attempt, Decision, Draft, FollowUp, FollowUpState, Send, VoidReason
+from approvals.models import (
+    Attempt,
+    Decision,
+    Draft,
+    FollowUp,
+    FollowUpState,
+    NeedsPerson,
+    NeedsPersonState,
+    Send,
+    VoidReason,
+)
 from approvals.states import ATTEMPT_MOVES, DRAFT_MOVES, SEND_MOVES, AttemptState, DraftState, SendState
 
 
@@ -71,6 +81,14 @@ def close_follow_up(follow_up: FollowUp, **fields: Any) -> None:
     )
     _exactly_one(changed, follow_up)
     follow_up.refresh_from_db()
+
+
+def close_needs_person(item: NeedsPerson, **fields: Any) -> None:
+    changed = NeedsPerson.objects.filter(pk=item.pk, state=NeedsPersonState.OPEN).update(
+        state=NeedsPersonState.CLOSED, **fields
+    )
+    _exactly_one(changed, item)
+    item.refresh_from_db()
 
 
 def void(decision: Decision, reason: VoidReason, *, now: datetime) -> None:

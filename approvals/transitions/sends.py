@@ -11,21 +11,22 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from agentmail.models import Transport
 from agentmail.types import ReplyClass, SendReply
-from approvals import contacts, gates, judgements, people
+from approvals import contacts, gates, judgements, people, switch_scopes
 from approvals.content import content_of_revision, idempotency_key, send_token
 from approvals.freshness import Look, staleness
 from approvals.gates import Consequence, Verdict
 from approvals.models import Attempt, Decision, Draft, Send, Stage, StaleReason, VoidReason
 from approvals.states import DRAFT_MOVES, LIVE_ATTEMPT_STATES, AttemptState, DraftState, SendState
-from approvals.transitions import follow_ups
-from approvals.transitions.moves import lock_send, move_attempt, move_draft, move_send, void
+from approvals.transitions import follow_ups, notifications
+from approvals.transitions.moves import lock_draft, lock_send, move_attempt, move_draft, move_send, void
 from audit.clock import database_now
 from audit.record import SYSTEM, Actor, record
-from policies import switch
+from policies import caps, switch
 
 # After the first, second and third failure to reach the provider; then the approval is void.
 CONNECT_BACKOFF_SECONDS = (5, 30, 120)
@@ -35,10 +36,11 @@ OUTCOME_POLL_SECONDS = 120
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A committed attempt: the right to make exactly one POST."""
+    """A committed attempt: the right to make exactly one POST, while the switch is open in all its scopes."""
 
     attempt: Attempt
     send: Send
+    scopes: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ def queue(
         "held_at": now if held else None,
         "waiting_for": "",
         "stop_reason": "",
+        "valid_until": None,
         "connect_failures": 0,
     }
     existing = Send.objects.select_for_update(of=("self",)).filter(draft=draft).first()
@@ -96,29 +99,38 @@ def queue(
 
 
 def claim(
-    send_id: int, *, decision_id: int, transport: str, look: Look | None, trouble: str, worker: str
+    send_id: int,
+    *,
+    decision_id: int,
+    transport: str,
+    look: Look | None,
+    trouble: str,
+    worker: str,
+    is_rehearsal: bool = False,
 ) -> Claim | Refusal | None:
-    """C5: ask every gate and, if all pass, commit the attempt that allows one POST.
+    """C5: ask every gate and, if all pass, commit the attempt that allows one POST and count it against the caps.
 
-    `decision_id` and `transport` are those that the worker prepared its request for. None when there is nothing to
-    claim, or when the send goes by another approval or another transport by now: whoever prepares it anew may claim
-    it. A refusal has been written when this returns. A send in `unknown` is claimed only when a named person
-    authorised a resend, and then goes back to `unknown` on any refusal.
+    `decision_id` and `transport` are those that the worker prepared its request for; with `is_rehearsal` it made
+    nothing ready for sending, so no attempt is given. None when there is nothing to claim, or when the send goes by
+    another approval or another transport by now: whoever prepares it anew may claim it. A refusal has been written
+    when this returns. A send in `unknown` is claimed only when a named person authorised a resend, and then goes back
+    to `unknown` on any refusal.
     """
     with transaction.atomic():
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL synchronous_commit TO ON")
-        _switch_of(send_id)
+        scopes = switch_scopes.scopes_of_send(send_id)
+        switch.read(scopes, lock=True)  # first, as in `_switch_of`
         send = lock_send(send_id)
         now = database_now()
         is_resend = send.state == SendState.UNKNOWN and send.resend_at is not None
         is_due = send.state == SendState.QUEUED and not send.held and send.next_attempt_at <= now
         if not (is_resend or is_due):
             return None
-        if send.decision_id != decision_id or send.mailbox.transport != transport:
+        if send.decision_id != decision_id or transport_of(send) != transport:
             return None
-        if _waits_for_its_wording(send, look):
+        if not is_rehearsal and _waits_for_its_wording(send, transport, look):
             return None
         revision = send.decision.revision
         facts = gates.facts_about(
@@ -130,13 +142,18 @@ def claim(
             look=look,
             trouble=trouble,
             is_claim=True,
+            is_rehearsal=is_rehearsal,
         )
         verdicts = gates.evaluate(facts)
-        judgements.keep(facts, verdicts, Stage.CLAIM)
         if not gates.may_leave(verdicts):
             refusal = gates.first_refusal(verdicts) or verdicts[0]
+            # A send that waits is asked every few seconds; the same answer is kept once.
+            if refusal.consequence is not Consequence.WAIT or send.waiting_for != refusal.sentence[:300]:
+                judgements.keep(facts, verdicts, Stage.CLAIM)
             _refuse(send, refusal, verdicts, look, now=now)
             return Refusal(refusal)
+        judgements.keep(facts, verdicts, Stage.CLAIM)
+        caps.reserve(send.mailbox_id, send.token, keep=is_resend)
         if is_resend:
             for old in send.attempts.filter(state=AttemptState.UNKNOWN):
                 move_attempt(old, AttemptState.OVERRIDDEN, now=now)
@@ -145,7 +162,7 @@ def claim(
             number=send.attempts.count() + 1,
             state=AttemptState.DISPATCHED,
             decision=send.decision,
-            transport=send.mailbox.transport,
+            transport=transport,
             idempotency_key=idempotency_key(send.token, send.key_epoch),
             payload_sha256=facts.content.sha256,
             worker=worker[:100],
@@ -162,12 +179,25 @@ def claim(
             gates=[verdict.to_json() for verdict in verdicts],
             data={"attempt": attempt.number, "worker": worker, "transport": attempt.transport},
         )
-    return Claim(attempt, send)
+    return Claim(attempt, send, scopes)
 
 
-def _waits_for_its_wording(send: Send, look: Look | None) -> bool:
+def transport_of(send: Send) -> str:
+    """The transport that the next attempt of a send goes by.
+
+    A resend goes by that of the attempt before it, whatever the mailbox uses by now: only there does the provider
+    know what it has done already, by the key or because the draft is gone.
+    """
+    if send.state == SendState.UNKNOWN:
+        before = send.attempts.order_by("-number").values_list("transport", flat=True).first()
+        if before is not None:
+            return before
+    return send.mailbox.transport
+
+
+def _waits_for_its_wording(send: Send, transport: str, look: Look | None) -> bool:
     """Whether the draft that would be sent itself says what the agent wrote, and not yet what was approved."""
-    if send.mailbox.transport != Transport.PROVIDER_DRAFT or look is None or look.draft is None:
+    if transport != Transport.PROVIDER_DRAFT or look is None or look.draft is None:
         return False
     approved = content_of_revision(send.decision.revision)
     return look.upstream_sha256 == send.draft.upstream_sha256 != approved.upstream_sha256
@@ -184,6 +214,7 @@ def not_started(attempt_id: int, detail: str, *, held: str = "") -> None:
         if attempt.state != AttemptState.DISPATCHED or send.state != SendState.DISPATCHED:
             return
         move_attempt(attempt, AttemptState.NOT_STARTED, now=now, detail=detail[:500])
+        _refund(send)
         _back_in_queue(send, now=now, held=held, waiting_for="" if held else detail, seconds=0)
         _record(
             "approvals.send.not_started", send, outcome=held, reason=detail, data={"attempt": attempt.number}
@@ -282,7 +313,12 @@ def found(
         if send.state == SendState.ACCEPTED:
             return False
         now = database_now()
-        believed_not_sent = send.state in (SendState.STOPPED, SendState.FAILED, SendState.CLOSED_NOT_SENT)
+        believed_not_sent = send.state in (
+            SendState.STOPPED,
+            SendState.FAILED,
+            SendState.DRY_RUN,
+            SendState.CLOSED_NOT_SENT,
+        )
         attempt = (
             send.attempts.exclude(state__in=[AttemptState.REFUSED, AttemptState.NOT_STARTED])
             .order_by("-number")
@@ -290,6 +326,7 @@ def found(
         )
         before = send.state
         follow_ups.lock_open(send)
+        caps.count(send.mailbox_id, send.token)
         _accept(
             send,
             attempt,
@@ -356,10 +393,32 @@ def run_out(send_id: int) -> bool:
         send = lock_send(send_id)
         now = database_now()
         until = send.decision.valid_until
+        if until is not None and send.valid_until is not None:
+            until = max(until, send.valid_until)
         if send.state != SendState.QUEUED or until is None or until > now:
             return False
         sentence = _("The approval ran out before the draft could leave; look at it again.")
         stop(send, sentence, VoidReason.RAN_OUT, now=now, draft_state=DraftState.PENDING)
+        return True
+
+
+def return_undecided(send_id: int) -> bool:
+    """Void the approval of a queued send that no person decided, so that a person must; whether it did."""
+    with transaction.atomic():
+        send = lock_send(send_id)
+        if send.state != SendState.QUEUED or send.decision.person_id is not None:
+            return False
+        sentence = _("The mode %(mode)s lets nothing leave that no person decided.") % {
+            "mode": send.mailbox.mode
+        }
+        stop(
+            send,
+            sentence,
+            VoidReason.BLOCKED,
+            now=database_now(),
+            draft_state=DraftState.PENDING,
+            outcome="blocked_mode",
+        )
         return True
 
 
@@ -408,8 +467,10 @@ def close(send_id: int, *, person: User, as_sent: bool, reason: str) -> Send:
         for attempt in send.attempts.filter(state=AttemptState.UNKNOWN):
             move_attempt(attempt, AttemptState.CLOSED, now=now)
         to = SendState.CLOSED_SENT if as_sent else SendState.CLOSED_NOT_SENT
+        outdated = _lock_others_of_thread(send) if as_sent else []
         move_send(send, to, now=now, next_lookup_at=None, resend_at=None, resend_by=None)
         _record(f"approvals.send.{to.value}", send, actor=people.actor_for(person), reason=reason)
+        _outdate(outdated, send.provider_message_id, now=now)
         return send
 
 
@@ -470,7 +531,7 @@ def _refuse(
     elif refusal.consequence is Consequence.WAIT:
         is_news = send.waiting_for != refusal.sentence[:300]
         Send.objects.filter(pk=send.pk, state=SendState.QUEUED).update(
-            waiting_for=refusal.sentence[:300], next_attempt_at=now + timedelta(seconds=WAIT_SECONDS)
+            waiting_for=refusal.sentence[:300], **_waiting_times(send, refusal, now)
         )
         if is_news:
             _record(
@@ -480,6 +541,14 @@ def _refuse(
                 reason=refusal.sentence,
                 gates=[verdict.to_json() for verdict in verdicts],
             )
+    elif refusal.consequence is Consequence.REHEARSED:
+        move_send(send, SendState.DRY_RUN, now=now, held="", held_at=None, waiting_for="")
+        _record(
+            "approvals.send.rehearsed",
+            send,
+            outcome=refusal.result,
+            gates=[verdict.to_json() for verdict in verdicts],
+        )
     else:
         draft_state, void_reason, fields = _after_stop(send, refusal, look)
         stop(
@@ -492,6 +561,22 @@ def _refuse(
             verdicts=verdicts,
             **fields,
         )
+
+
+def _waiting_times(send: Send, refusal: Verdict, now: datetime) -> dict[str, datetime]:
+    """When to ask again. An approval that waits for a time which is known does not run out before it."""
+    if refusal.retry_at is None:
+        return {"next_attempt_at": now + timedelta(seconds=WAIT_SECONDS)}
+    until = refusal.retry_at + timedelta(minutes=send.mailbox.approval_minutes)
+    if send.valid_until is not None:
+        until = max(until, send.valid_until)
+    return {"next_attempt_at": refusal.retry_at, "valid_until": min(until, send.draft.expires_at)}
+
+
+def _refund(send: Send) -> None:
+    # A mail of which an earlier attempt may have left keeps its place.
+    if not send.ambiguous:
+        caps.refund(send.token)
 
 
 def _after_stop(
@@ -538,6 +623,7 @@ def _accept(
     action: str = "approvals.send.accepted",
     actor: Actor = SYSTEM,
 ) -> None:
+    outdated = _lock_others_of_thread(send)
     if attempt is not None:
         move_attempt(attempt, AttemptState.ACCEPTED, now=now)
     move_send(
@@ -557,6 +643,7 @@ def _accept(
         resend_by=None,
         next_outcome_poll_at=now + timedelta(seconds=OUTCOME_POLL_SECONDS),
     )
+    notifications.note_send(send, now=now)
     contacts.note(send.mailbox_id, send.decision.revision.recipients(), at=now)
     _record(
         action,
@@ -567,6 +654,60 @@ def _accept(
         idempotency_key=attempt.idempotency_key if attempt else "",
         data=dict(evidence) | ({"attempt": attempt.number} if attempt else {}),
     )
+    _outdate(outdated, provider_message_id, now=now)
+
+
+def _lock_others_of_thread(send: Send) -> list[tuple[Draft, Send | None]]:
+    """The other drafts of a thread that wait for a person or to be sent, with their sends, locked in order."""
+    if not send.thread_id:
+        return []
+    waiting = Draft.objects.filter(grant_id=send.grant_id, thread_id=send.thread_id).filter(
+        Q(state=DraftState.PENDING) | Q(state=DraftState.APPROVED, send__state=SendState.QUEUED)
+    )
+    ids = list(waiting.exclude(pk=send.draft_id).order_by("pk").values_list("pk", flat=True))
+    locked = [lock_draft(draft_id) for draft_id in ids]
+    rows = Send.objects.select_for_update(of=("self",)).select_related("decision__revision")
+    sends = {row.draft_id: row for row in rows.filter(draft_id__in=ids).order_by("pk")}
+    return [(draft, sends.get(draft.pk)) for draft in locked]
+
+
+def _outdate(others: Sequence[tuple[Draft, Send | None]], message_id: str, *, now: datetime) -> None:
+    """Make the drafts of a thread stale that was answered just now (send-safety I19).
+
+    The provider may show the copy of the answer much later, so this does not wait until the thread shows it.
+    """
+    new_messages = [message_id] if message_id else []
+    fields: dict[str, Any] = {"stale_reason": StaleReason.ANSWERED, "stale_message_ids": new_messages}
+    for draft, send in others:
+        if draft.state == DraftState.PENDING:
+            move_draft(draft, DraftState.STALE, now=now, **fields)
+        elif draft.state == DraftState.APPROVED and send is not None and send.state == SendState.QUEUED:
+            send.draft, send.mailbox = draft, draft.mailbox
+            stop(
+                send,
+                str(gates.STALE_SENTENCES[StaleReason.ANSWERED]),
+                VoidReason.STALE,
+                now=now,
+                draft_state=DraftState.STALE,
+                outcome="blocked_stale",
+                **fields,
+            )
+        else:
+            continue
+        revision = draft.current_revision
+        record(
+            "approvals.draft.stale",
+            actor=SYSTEM,
+            mailbox_id=draft.mailbox_id,
+            draft_id=draft.pk,
+            content_sha256=revision.content_sha256 if revision is not None else "",
+            inbound_message_id=draft.parent_message_id,
+            thread_id=draft.thread_id,
+            recipients=revision.recipients() if revision is not None else (),
+            outcome="blocked_stale",
+            reason=StaleReason.ANSWERED.value,
+            data={"new_messages": new_messages},
+        )
 
 
 def _make_unknown(send: Send, attempt: Attempt, reply: SendReply, *, now: datetime) -> None:
@@ -576,7 +717,7 @@ def _make_unknown(send: Send, attempt: Attempt, reply: SendReply, *, now: dateti
     if reply.message is not None and reply.message.id:
         fields["provider_message_id"] = reply.message.id[:255]
     if reply.reply_class is ReplyClass.PAYLOAD_MISMATCH:
-        fields["alarm"] = _("The provider holds another payload under the same key.")
+        fields["alarm"] = _alarms(send, _("The provider holds another payload under the same key."))
     if send.state == SendState.DISPATCHED:
         move_send(
             send,
@@ -589,6 +730,10 @@ def _make_unknown(send: Send, attempt: Attempt, reply: SendReply, *, now: dateti
             resend_by=None,
             **fields,
         )
+        notifications.note_send(send, now=now, kind=notifications.UNKNOWN)
+    elif fields:
+        # Its worker was given up for dead; what the late reply names is still worth asking for.
+        Send.objects.filter(pk=send.pk, state=SendState.UNKNOWN).update(**fields)
     _record(
         "approvals.send.unknown",
         send,
@@ -601,6 +746,7 @@ def _make_unknown(send: Send, attempt: Attempt, reply: SendReply, *, now: dateti
 
 def _on_not_started(send: Send, attempt: Attempt, reply: SendReply, now: datetime) -> None:
     move_attempt(attempt, AttemptState.NOT_STARTED, now=now)
+    _refund(send)
     failures = send.connect_failures + 1
     Send.objects.filter(pk=send.pk).update(connect_failures=failures)
     if failures > len(CONNECT_BACKOFF_SECONDS):
@@ -713,7 +859,7 @@ def _back_in_queue(
         )
         return
     # A stop holds what is queued, and this was not queued when it came; its end must not let it out either.
-    reading = switch.read([switch.GLOBAL, send.mailbox.scope])
+    reading = switch.read(switch_scopes.scopes_of_send(send.pk))
     if not (held or reading.is_open):
         held, waiting_for = "blocked_kill_switch", reading.sentence
     move_send(
@@ -741,17 +887,22 @@ def _record_deferred(send: Send, attempt: Attempt, reply: SendReply) -> None:
 
 def _alarm(send: Send, kind: str, sentence: str, *, now: datetime, **fields: Any) -> None:
     follow_ups.lock_open(send)
-    Send.objects.filter(pk=send.pk).update(alarm=sentence[:300])
-    send.alarm = sentence[:300]
+    send.alarm = _alarms(send, sentence)
+    Send.objects.filter(pk=send.pk).update(alarm=send.alarm)
     _record(f"approvals.send.{kind}", send, reason=sentence, **fields)
     follow_ups.open_for(send, kind, now=now)
 
 
+def _alarms(send: Send, sentence: str) -> str:
+    """Every alarm of a send, each once: one that came first must not keep a graver one back."""
+    return send.alarm if sentence in send.alarm else f"{send.alarm} {sentence}".strip()[:300]
+
+
 def alarm(send_id: int, kind: str, sentence: str) -> None:
-    """Raise an alarm about a send that already left (`content_differs`): a follow-up for its approver."""
+    """Raise an alarm about a send that already left (`content_differs`), once: a follow-up for its approver."""
     with transaction.atomic():
         send = lock_send(send_id)
-        if send.alarm:
+        if _alarms(send, sentence) == send.alarm:
             return
         _alarm(send, kind, sentence, now=database_now())
 
@@ -760,9 +911,9 @@ def note_second_copy(send_id: int, provider_message_id: str) -> bool:
     """Raise an alarm about a further copy of a mail that was sent, once for each send; whether it was news."""
     with transaction.atomic():
         send = lock_send(send_id)
-        if send.alarm:
-            return False
         sentence = _("A second copy of this mail was sent outside this desk.")
+        if _alarms(send, sentence) == send.alarm:
+            return False
         _alarm(send, "second_copy", sentence, now=database_now(), data={"message": provider_message_id})
         return True
 
@@ -796,8 +947,7 @@ def _locked(attempt_id: int) -> tuple[Attempt, Send, datetime]:
 
 def _switch_of(send_id: int) -> switch.Reading:
     """Read and share-lock the switch of a send, before all other rows: a stop holds its row while it holds sends."""
-    mailbox_id = Send.objects.values_list("mailbox_id", flat=True).get(pk=send_id)
-    return switch.read([switch.GLOBAL, switch.mailbox_scope(mailbox_id)], lock=True)
+    return switch.read(switch_scopes.scopes_of_send(send_id), lock=True)
 
 
 def _unknown_for(send_id: int, person: User) -> Send:

@@ -18,12 +18,15 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from agentmail.addresses import ascii_form
-from approvals import decisions, gates, people
+from approvals import comparisons, decisions, gates, people
 from approvals.forms import DecisionForm, QueueFilterForm, ReasonedForm, SeenForm, filter_query, seen_initial
+from approvals.forms_caps import ComparisonForm
 from approvals.gates import Consequence, Standing, Verdict
-from approvals.models import Decision, DecisionKind, Draft, Origin, Revision, Send
+from approvals.judgements import PASSED
+from approvals.models import Decision, DecisionKind, Draft, Judgement, Origin, Revision, Send, Stage
 from approvals.notes import links_in, notes_on, unknown_recipients
 from approvals.people import Right
+from approvals.policy_rows import NamedRow, named_row
 from approvals.queries import (
     Matter,
     QueueFilter,
@@ -35,12 +38,13 @@ from approvals.queries import (
 )
 from approvals.recipients import ask_about, deniable_domains
 from approvals.states import DraftState, SendState
-from approvals.templatetags.times import remaining
+from approvals.templatetags.times import expires_soon, remaining
 from approvals.transitions import drafts
 from approvals.transitions.drafts import AlreadyDecided, DecisionRefused, NotAllowed, Seen
 from approvals.views.access import draft_or_404, person_of, signed_in
 from approvals.views.queue import queue_address, queue_context
 from approvals.views.writing import NotWritable, nothing_changed
+from policies import modes
 from policies.recipients import Outcome, normalised
 
 logger = logging.getLogger(__name__)
@@ -50,11 +54,16 @@ GATE_WORDS: Mapping[str, Any] = {
     "restore": _lazy("Database"),
     "grant": _lazy("Grant"),
     "mailbox": _lazy("Mailbox"),
+    "mode": _lazy("Mode"),
     "decision": _lazy("Decision"),
     "recipients": _lazy("Recipients"),
     "content": _lazy("Content"),
+    "rules": _lazy("Rules"),
+    "tier": _lazy("Tier"),
     "thread": _lazy("Thread"),
     "fresh": _lazy("Fresh"),
+    "caps": _lazy("Caps"),
+    "dry_run": _lazy("Dry run"),
 }
 DOMAINS_OFFERED = 3
 LETTER_VIEWS = ("original", "changes", "sent")
@@ -171,6 +180,31 @@ def undo(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     return redirect(draft_address(draft, place_in_queue(request)))
 
 
+@require_POST
+@signed_in
+def compare(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
+    draft = draft_or_404(request, public_id, Right.DECIDE)
+    form = ComparisonForm(request.POST)
+    if not form.is_valid():
+        return _page(request, draft, status=422, comparison_form=form)
+    try:
+        comparisons.compare(
+            draft.pk,
+            person=person_of(request),
+            would_send=form.cleaned_data["would_send"] == "yes",
+            wrong_kind=form.cleaned_data["wrong_kind"],
+            note=form.cleaned_data["note"],
+        )
+    except comparisons.ComparisonRefused as refusal:
+        problem = {"heading": _("Nothing was kept"), "text": str(refusal)}
+        return _page(request, draft, status=409, problem=problem, comparison_form=form)
+    except NotWritable:
+        problem = {"heading": _("Nothing was kept"), "text": nothing_changed()}
+        return _page(request, draft, status=503, problem=problem, comparison_form=form)
+    messages.success(request, _("Kept beside the dry run."))
+    return redirect(draft_address(draft, place_in_queue(request)))
+
+
 def decided(
     request: HttpRequest,
     draft: Draft,
@@ -230,11 +264,14 @@ def _page(
     form: DecisionForm | None = None,
     problem: Mapping[str, str] | None = None,
     typed: str = "",
+    comparison_form: ComparisonForm | None = None,
 ) -> HttpResponse:
     now = draft_for(person_of(request), draft.public_id)
     if now is None:
         raise Http404
-    context = page_context(request, now, form=form, problem=problem, typed=typed)
+    context = page_context(
+        request, now, form=form, problem=problem, typed=typed, comparison_form=comparison_form
+    )
     return render(request, "approvals/draft.html", context, status=status)
 
 
@@ -247,6 +284,7 @@ def page_context(
     form: DecisionForm | None = None,
     problem: Mapping[str, str] | None = None,
     typed: str = "",
+    comparison_form: ComparisonForm | None = None,
 ) -> dict[str, Any]:
     """Everything the draft page shows."""
     person = person_of(request)
@@ -294,6 +332,7 @@ def page_context(
         "signature": decision if decision is not None and decision.kind == DecisionKind.APPROVE else None,
         "status": _status(draft, send, decision),
         "verdicts": [_shown_verdict(_as_of(draft, verdict)) for verdict in verdicts],
+        "held_because": _held_because(draft, revision),
         "will_be_held": any(v.standing is Standing.REFUSED and v.gate == "switch" for v in verdicts),
         "hold": hold,
         "may_decide": may_decide,
@@ -302,12 +341,37 @@ def page_context(
         if may_decide and people.may(person, Right.EDIT_LISTS, draft.mailbox_id)
         else None,
         "form": form or DecisionForm(initial=seen),
+        "comparison": _comparison(draft, send, person, comparison_form),
         "problem": problem,
         "queue_address": queue_address(column["query"]),
         "next_address": _next_address(draft, column["drafts"], chosen),
-        "expiry_word": _("Expires in %(time)s") % {"time": remaining(draft.expires_at, now)},
+        "expiry_word": (
+            _("Expires soon, in %(time)s") if expires_soon(draft, now) else _("Expires in %(time)s")
+        )
+        % {"time": remaining(draft.expires_at, now)},
+        "expires_soon": expires_soon(draft, now),
         "refresh_address": _refresh_address(draft, chosen, version, revision, view),
         "refresh_seconds": MOVING_REFRESH_SECONDS if _is_moving(draft, send) else WAITING_REFRESH_SECONDS,
+    }
+
+
+def _comparison(
+    draft: Draft, send: Send | None, person: Any, form: ComparisonForm | None
+) -> dict[str, Any] | None:
+    """What people would have done with a mail of a dry run, and the form for this person's word."""
+    if send is None or send.state != SendState.DRY_RUN:
+        return None
+    made = list(draft.comparisons.select_related("person").order_by("made_at"))
+    if form is None:
+        mine = next((one for one in made if one.person_id == person.pk), None)
+        initial: dict[str, Any] = {}
+        if mine is not None:
+            word = "yes" if mine.would_send else "no"
+            initial = {"would_send": word, "wrong_kind": mine.wrong_kind, "note": mine.note}
+        form = ComparisonForm(initial=initial)
+    return {
+        "form": form if people.may(person, Right.DECIDE, draft.mailbox_id) else None,
+        "made": [{"name": people.name_of(one.person), "comparison": one} for one in made],
     }
 
 
@@ -362,11 +426,29 @@ def _verdicts(
     return gates.evaluate(facts)
 
 
+def _held_because(draft: Draft, revision: Revision) -> str:
+    """Why a draft waits for a person though it arrived in a mode that needs none; empty when it needs one."""
+    if draft.state != DraftState.PENDING or modes.needs_person(draft.mode):
+        return ""
+    asked = Judgement.objects.filter(revision=revision, stage=Stage.WITHOUT_PERSON).order_by("-pk").first()
+    if asked is None:
+        return _("It could not be read again when it arrived.")
+    return (
+        asked.sentence
+        if asked.result != PASSED
+        else _("Deciding took too long after it had been read again.")
+    )
+
+
 def _as_of(draft: Draft, verdict: Verdict) -> Verdict:
     """What a verdict means for a draft that nobody can approve as it is, or that is approved already."""
     if verdict.gate == "decision" and draft.state == DraftState.STALE:
         return Verdict(verdict.gate, Standing.OPEN, _("Needs a fresh approval."))
-    if verdict.standing is Standing.NOT_ASKED and draft.state == DraftState.APPROVED:
+    if (
+        verdict.gate == "fresh"
+        and verdict.standing is Standing.NOT_ASKED
+        and draft.state == DraftState.APPROVED
+    ):
         return Verdict(verdict.gate, Standing.NOT_ASKED, _("Will be read again just before it leaves."))
     return verdict
 
@@ -386,7 +468,15 @@ def _shown_verdict(verdict: Verdict) -> dict[str, Any]:
         "shape": shape,
         "standing_word": word,
         "sentence": verdict.sentence,
+        "rules": _rule_links(verdict),
     }
+
+
+def _rule_links(verdict: Verdict) -> list[NamedRow]:
+    """The rows that hold a mail, those that have a page; what passed needs no way there."""
+    if verdict.standing is Standing.PASSED:
+        return []
+    return [row for row in map(named_row, verdict.rules) if row.address]
 
 
 def _verbs(draft: Draft, verdicts: Sequence[Verdict], chosen: QueueFilter) -> dict[str, str] | None:
@@ -526,6 +616,12 @@ def _status(draft: Draft, send: Send | None, decision: Decision | None) -> dict[
             "heading": _("%(what)s by %(name)s") % {"what": heading, "name": decision.person_name},
             "sentences": [decision.reason] if decision.reason else [],
         }
+    if draft.state == DraftState.REJECTED:
+        return {
+            "heading": _("Turned away: only a person may answer this"),
+            "sentences": [_("A text of an agent cannot be approved here. Answer it yourself.")],
+            "link": _link("approvals:needs_person", _("See what needs a person")),
+        }
     if draft.state == DraftState.PENDING and send is not None and send.state == SendState.STOPPED:
         return {"heading": _("An earlier approval did not send it"), "sentences": [send.stop_reason]}
     sentences = {
@@ -562,6 +658,9 @@ def _send_status(send: Send) -> dict[str, Any]:
             _("The provider may or may not have taken it. It is not sent again by itself; a person decides.")
         )
         link = _link("approvals:unknown", _("See what is known"))
+    elif send.state == SendState.DRY_RUN:
+        heading = _("Would have been sent")
+        sentences.append(_("The mailbox is in its dry run: every check was asked, and nothing left."))
     else:
         heading = str(SendState(send.state).label)
     if send.stop_reason and send.state in (SendState.FAILED, SendState.STOPPED):

@@ -27,9 +27,9 @@ from approvals.history import (
     stages,
     why,
 )
-from approvals.judgements import PASSED, PENDING, named_version
-from approvals.models import Judgement
+from approvals.judgements import PASSED, PENDING
 from approvals.people import Person, Right
+from approvals.policy_rows import named_row
 from approvals.queries import draft_for, visible_mailboxes
 from approvals.views.access import person_of, signed_in
 from approvals.views.draft import GATE_WORDS
@@ -54,15 +54,16 @@ RESULTS = (
 
 class HistoryPlaceField(forms.CharField):
     def __init__(self) -> None:
-        super().__init__(required=False, widget=forms.HiddenInput, max_length=140)
+        super().__init__(required=False, widget=forms.HiddenInput, max_length=220)
 
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
-        ours, _bar, provider = text.partition("|")
+        ours, _bar, rest = text.partition("|")
+        provider, _bar, inbound = rest.partition("|")
         at, _dot, number = provider.partition(".")
         try:
             theirs = (int(at), int(number)) if provider else None
-            return HistoryPlace(read_place(ours), theirs)
+            return HistoryPlace(read_place(ours), theirs, read_place(inbound))
         except ValueError as error:
             raise forms.ValidationError(
                 _("This page address is damaged; start again at the top of the list.")
@@ -154,12 +155,15 @@ def judgement(request: HttpRequest, judgement_id: int) -> HttpResponseBase:
         "draft": draft_for(person, found.draft.public_id),
         "why": why(found),
         "verdicts": [{"word": GATE_WORDS.get(str(one["gate"]), one["gate"])} | one for one in found.verdicts],
-        "rules": _rules(found),
+        "rules": [named_row(str(rule)) for rule in found.rules],
     }
     return render(request, "approvals/judgement.html", context)
 
 
 def _shown(line: HistoryLine) -> dict[str, Any]:
+    if line.inbound is not None:
+        rules = [named_row(str(rule)) for rule in line.inbound.rules]
+        return {"at": line.at, "inbound": line.inbound, "rules": rules}
     found = line.judgement
     if found is None:
         return {"at": line.at, "evaluation": line.evaluation}
@@ -171,18 +175,8 @@ def _shown(line: HistoryLine) -> dict[str, Any]:
         "word": dict(RESULTS).get(found.result, found.result),
         "shape": shape,
         "tone": tone,
-        "rules": _rules(found),
+        "rules": [named_row(str(rule)) for rule in found.rules],
     }
-
-
-def _rules(found: Judgement) -> list[dict[str, Any]]:
-    """The policy rows that a judgement names, each with where all its judgements are listed."""
-    rows = []
-    for rule in found.rules:
-        name, version = named_version(str(rule))
-        address = reverse("approvals:history") + "?" + urlencode({"rule": name})
-        rows.append({"name": name, "version": version, "address": address})
-    return rows
 
 
 def _address(chosen: HistoryFilter, after: HistoryPlace | None) -> str:
@@ -196,7 +190,8 @@ def _address(chosen: HistoryFilter, after: HistoryPlace | None) -> str:
     }
     if after is not None:
         provider = "{}.{}".format(*after.provider) if after.provider else ""
-        values["after"] = f"{place_text(*after.ours) if after.ours else ''}|{provider}"
+        ours, inbound = (place_text(*place) if place else "" for place in (after.ours, after.inbound))
+        values["after"] = f"{ours}|{provider}|{inbound}"
     query = urlencode({name: value for name, value in values.items() if value})
     address = reverse("approvals:history")
     return f"{address}?{query}" if query else address

@@ -9,6 +9,7 @@ from uuid import UUID
 from django import forms
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth.models import User
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
@@ -19,7 +20,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from approvals import condition, operations, people, switchboard
+from approvals import condition, operations, people, provider_drift, switchboard
 from approvals.forms import REASON_CHARACTERS
 from approvals.forms_ledgers import place_text, read_place
 from approvals.ledgers import mailbox_rows
@@ -59,6 +60,10 @@ REJECTION_WORDS: Mapping[str, Any] = {
     "wrong_content_type": _lazy("wrong content type"),
     "wrong_encoding": _lazy("wrong encoding"),
 }
+
+
+# How many sends under way a sentence names.
+NAMED = 10
 
 
 class StopForm(forms.Form):
@@ -110,7 +115,7 @@ def stop(request: HttpRequest) -> HttpResponseBase:
         return page(request, stop_form=form, problem=str(refusal), status=403)
     except DatabaseError:
         return page(request, stop_form=form, problem=not_written(), status=503)
-    messages.success(request, acknowledged(done))
+    messages.success(request, acknowledged(done, person_of(request)))
     return redirect("approvals:operations")
 
 
@@ -202,15 +207,26 @@ def not_written() -> str:
     ) % {"path": settings.KILL_SWITCH_FILE}
 
 
-def acknowledged(done: Acknowledgement) -> str:
-    """What a stop achieved, in words: how long it waited, what is still under way, what is held."""
+def acknowledged(done: Acknowledgement, person: User) -> str:
+    """What a stop achieved, in words: how long it waited, what is still under way, what is held.
+
+    Mail of mailboxes that the person does not see is counted and not named.
+    """
     held = ngettext("%(count)d mail is held.", "%(count)d mails are held.", done.held) % {"count": done.held}
+    names = [
+        send.draft.counterpart or str(send.draft)
+        for send in done.in_flight
+        if people.may(person, Right.SEE, send.mailbox_id)
+    ][:NAMED]
+    if len(names) < len(done.in_flight):
+        more = len(done.in_flight) - len(names)
+        names.append(ngettext("%(count)d other", "%(count)d others", more) % {"count": more})
     if done.in_flight:
         said = _(
             "Stopped. After %(seconds)s these are still under way: %(names)s. None began after the stop."
         ) % {
             "seconds": duration(done.waited_seconds),
-            "names": ", ".join(send.draft.counterpart or str(send.draft) for send in done.in_flight[:10]),
+            "names": ", ".join(names),
         }
     elif done.is_drained:
         said = _("Stopped. Nothing more leaves; the last answer came %(seconds)s after the switch.") % {
@@ -279,7 +295,9 @@ def page(
         "numbers": numbers,
         "mailboxes": mailbox_rows(person, with_counts=False),
         "processes": operations.processes(now),
+        "provider_look": provider_drift.last_look() if people.may(person, Right.READ_POLICIES) else None,
         "may_stop": people.may(person, Right.STOP),
+        "stopped": [one for one in switchboard.stopped(person) if one.scope != switch.GLOBAL],
         "may_release": people.may_everywhere(person, Right.RESUME),
         "may_resume": may_resume and sending.is_open,
         "stop_form": stop_form or StopForm(),

@@ -20,7 +20,12 @@ def sent(request: HttpRequest) -> HttpResponseBase:
     form = SentFilterForm(request.GET, person=person)
     chosen = form.chosen()
     page = sent_page(person, chosen)
-    tabs = [("", _("Sent")), ("not_sent", _("Not sent")), ("closed", _("Closed by a person"))]
+    tabs = [
+        ("", _("Sent")),
+        ("not_sent", _("Not sent")),
+        ("dry_run", _("Would have been sent")),
+        ("closed", _("Closed by a person")),
+    ]
     context: dict[str, Any] = {
         "here": "sent",
         "form": form,

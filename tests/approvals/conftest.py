@@ -28,6 +28,9 @@ from approvals.transitions.follow_ups import FollowUpRefused
 from approvals.transitions.sends import SendRefused
 from audit.models import Entry
 from audit.record import SYSTEM
+from policies import categories, recipients
+from policies.models import Category
+from policies.recipients import NewEntry
 
 WEBHOOK_SECRET = "secret-of-the-webhook"
 
@@ -71,7 +74,9 @@ def retry(send: Send) -> dispatch.Result:
     return result
 
 
-def claim_of(send: Send, look: Look | None) -> sends.Claim | sends.Refusal | None:
+def claim_of(
+    send: Send, look: Look | None, *, is_rehearsal: bool = False
+) -> sends.Claim | sends.Refusal | None:
     """Claim a send as a worker does that prepared what is approved now."""
     return sends.claim(
         send.pk,
@@ -80,7 +85,14 @@ def claim_of(send: Send, look: Look | None) -> sends.Claim | sends.Refusal | Non
         look=look,
         trouble="",
         worker="test",
+        is_rehearsal=is_rehearsal,
     )
+
+
+def allow(*patterns: str) -> None:
+    """Put addresses or domains on the allow list of every mailbox, as mail that nobody decides needs it."""
+    entries = [NewEntry(kind="allow", scope="global", pattern=pattern) for pattern in patterns]
+    recipients.add(entries, actor=SYSTEM)
 
 
 def age(row: Draft | Send | Decision, **back: timedelta) -> None:
@@ -264,3 +276,23 @@ def agent_writes(sandbox: Any, mailbox: Mailbox) -> Callable[..., Draft]:
 @pytest.fixture
 def pending(agent_writes: Callable[..., Draft]) -> Draft:
     return agent_writes()
+
+
+@pytest.fixture
+def routine_writes(agent_writes: Callable[..., Draft]) -> Callable[..., Draft]:
+    """The agent drafts what may leave without a person: a known template of an automatic category, to listed people."""
+    allow("example.net")
+    row = Category.objects.get(key="shipping_status")
+    row = categories.edit(row.pk, version=row.version, actor=SYSTEM, tier="auto")
+    categories.add_family(
+        row,
+        actor=SYSTEM,
+        name="On its way",
+        subject_glob="Re: *",
+        body_globs=["It left on * and arrives on *."],
+    )
+
+    def write(**fields: Any) -> Draft:
+        return agent_writes(**{"metadata": {"confidence": "0.95"}} | fields)
+
+    return write

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import time_machine
 from django.contrib.auth.models import User
+from django.db.models import F
 from django.utils import timezone
 
 from agentmail.models import Mailbox
-from approvals import decisions, dispatch, sweeps
-from approvals.models import Draft
+from approvals import decisions, dispatch, pace, sweeps
+from approvals.models import Draft, Pace
 from approvals.transitions import drafts
 from approvals.transitions.drafts import DecisionRefused, DraftExpired
 from audit.clock import database_now
@@ -129,3 +130,20 @@ def test_h4_approval_counts_until_the_deadline_and_not_at_it(
     else:
         with pytest.raises(DraftExpired):
             decisions.approve(pending, person=alice, seen=seen(pending), form_id=None)
+
+
+def test_clock_that_was_set_back_does_not_keep_mail_waiting_for_its_turn(
+    pending: Draft, alice: User, sandbox: Any, settings: Any
+) -> None:
+    settings.SENDS_PER_SECOND = 10
+    pace.reserve_send(2.0)
+    Pace.objects.update(next_at=F("next_at") + timedelta(hours=26))
+
+    assert sent(pending, alice).state == "accepted"
+
+
+def test_turn_that_is_taken_is_waited_for(mailbox: Mailbox, settings: Any) -> None:
+    settings.SENDS_PER_SECOND = 0.01
+    pace.reserve_send(2.0)
+
+    assert 2.0 < pace.reserve_send(2.0) <= 100.0

@@ -46,5 +46,5 @@ def test_the_status_of_the_switch_names_the_mailboxes_that_are_stopped(
 
     call_command("killswitch", "status", stdout=said)
 
-    assert f"except {mailbox.address}: " in said.getvalue()
+    assert f"stopped, mailbox {mailbox.address}: " in said.getvalue()
     assert "wrong prices" in said.getvalue()

@@ -491,6 +491,19 @@ def test_undo_after_the_hold_is_refused(pending: Draft, alice: User, mailbox: Ma
     assert send.state == "queued"
 
 
+def test_mail_that_came_back_and_is_held_can_be_taken_back(pending: Draft, alice: User, sandbox: Any) -> None:
+    error = {"request_id": "1", "error": {"type": "unauthorized", "message": "No"}}
+    sandbox.post("faults", route="send_message", action="reply", options={"status": 401, "body": error})
+    send = sent(pending, alice)
+    assert (send.state, send.held) == ("queued", "blocked_grant")
+
+    drafts.undo(pending.pk, person=alice)
+
+    send.refresh_from_db()
+    pending.refresh_from_db()
+    assert (pending.state, send.state, sandbox.sends()) == ("pending", "stopped", [])
+
+
 def test_undo_of_a_sent_mail_is_refused(pending: Draft, alice: User) -> None:
     send = sent(pending, alice)
 

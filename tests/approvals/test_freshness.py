@@ -11,11 +11,12 @@ from django.contrib.auth.models import User
 
 from agentmail.client import configured_client
 from agentmail.exceptions import ProviderError
-from agentmail.models import Mailbox, Message
+from agentmail.models import Mailbox, Message, Transport
 from approvals import decisions, dispatch, intake, sweeps
 from approvals.models import Draft, FollowUp
+from approvals.transitions import sends as transitions
 from approvals.transitions.drafts import DecisionRefused, GateRefused
-from tests.approvals.conftest import Notifications, approve, retry, seen, sent
+from tests.approvals.conftest import Notifications, actions, approve, retry, seen, sent
 
 FILE = {"filename": "terms.txt", "content_type": "text/plain", "content": base64.b64encode(b"old").decode()}
 
@@ -251,7 +252,7 @@ def test_poll_marks_waiting_and_approved_drafts_of_a_moved_thread_stale(
         assert draft.state == "stale"
 
 
-@pytest.mark.row("K18")
+@pytest.mark.row("K18", "001-03")
 def test_h47_of_two_approved_drafts_in_one_thread_the_second_becomes_stale(
     pending: Draft, agent_writes: Callable[..., Draft], alice: User, sandbox: Any
 ) -> None:
@@ -266,6 +267,57 @@ def test_h47_of_two_approved_drafts_in_one_thread_the_second_becomes_stale(
     assert [send.state for send in sends] == ["accepted", "stopped"]
     assert (second.state, second.stale_reason) == ("stale", "answered")
     assert len(sandbox.sends()) == 1
+
+
+@pytest.mark.parametrize("transport", Transport.values)
+def test_i19_second_approval_does_not_leave_though_the_copy_of_the_first_is_not_seen_yet(
+    pending: Draft, agent_writes: Callable[..., Draft], alice: User, sandbox: Any, transport: str
+) -> None:
+    Mailbox.objects.filter(pk=pending.mailbox_id).update(transport=transport)
+    second = agent_writes(reply_to_message_id=pending.parent_message_id, body="<p>Another answer.</p>")
+    third = agent_writes(reply_to_message_id=pending.parent_message_id, body="<p>A third one.</p>")
+    sandbox.post("faults", route="send", action="hide_sent_copy", times=0)
+    sends = [approve(pending, alice), approve(second, alice)]
+
+    for send in sends:
+        retry(send)
+
+    assert [send.state for send in sends] == ["accepted", "stopped"]
+    assert len(sandbox.sends()) == 1
+    for draft in (second, third):
+        draft.refresh_from_db()
+        assert (draft.state, draft.stale_reason) == ("stale", "answered")
+        assert draft.stale_message_ids == [sends[0].provider_message_id]
+        assert actions(draft)[-1] == "approvals.draft.stale"
+
+
+def test_i19_send_that_is_taken_as_sent_makes_the_others_of_its_thread_stale(
+    pending: Draft, agent_writes: Callable[..., Draft], alice: User, olga: User, sandbox: Any
+) -> None:
+    second = agent_writes(reply_to_message_id=pending.parent_message_id, body="<p>Another answer.</p>")
+    sandbox.post("faults", route="send_message", action="reply", options={"status": 504})
+    first = sent(pending, alice)
+    waiting = approve(second, alice)
+
+    transitions.close(first.pk, person=olga, as_sent=True, reason="They have it.")
+
+    assert retry(waiting) == "nothing"
+    second.refresh_from_db()
+    assert (second.state, second.stale_reason) == ("stale", "answered")
+    assert sandbox.sends() == []
+
+
+def test_send_that_is_taken_as_not_sent_lets_the_others_of_its_thread_go_on(
+    pending: Draft, agent_writes: Callable[..., Draft], alice: User, olga: User, sandbox: Any
+) -> None:
+    second = agent_writes(reply_to_message_id=pending.parent_message_id, body="<p>Another answer.</p>")
+    sandbox.post("faults", route="send_message", action="reply", options={"status": 504})
+    first = sent(pending, alice)
+    waiting = approve(second, alice)
+
+    transitions.close(first.pk, person=olga, as_sent=False, reason="Nobody has it.")
+
+    assert retry(waiting) == "posted"
 
 
 @pytest.mark.row("004-32", "K18")

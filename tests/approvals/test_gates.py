@@ -32,11 +32,16 @@ def test_gates_are_asked_in_this_order() -> None:
         "restore",
         "grant",
         "mailbox",
+        "mode",
         "decision",
         "recipients",
         "content",
+        "rules",
+        "tier",
         "thread",
         "fresh",
+        "caps",
+        "dry_run",
     ]
 
 
@@ -230,7 +235,7 @@ def test_stop_file_stops_and_what_was_queued_stays_held_without_it(
     assert (send.held, sandbox.sends()) == ("blocked_kill_switch", [])
 
 
-@pytest.mark.row("K24")
+@pytest.mark.row("K24", "000-01")
 def test_switch_that_is_engaged_between_claim_and_post_lets_nothing_out(
     pending: Draft, alice: User, sandbox: Any
 ) -> None:
@@ -302,6 +307,7 @@ def test_revision_whose_stored_text_was_altered_is_not_sent(
     assert sandbox.sends() == []
 
 
+@pytest.mark.row("K8", "001-07")
 def test_error_in_a_gate_is_a_no(
     pending: Draft, alice: User, mailbox: Mailbox, sandbox: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -317,7 +323,7 @@ def test_error_in_a_gate_is_a_no(
     assert "gate decision failed" in caplog.text
 
 
-@pytest.mark.row("000-26", "000-29", "001-29", "001-33", "004-03", "004-11", "004-27")
+@pytest.mark.row("000-26", "000-29", "001-29", "001-33", "004-03", "004-11", "004-27", "000-01")
 def test_refusal_and_claim_keep_every_verdict_in_the_record(pending: Draft, alice: User) -> None:
     sent(pending, alice)
 
@@ -344,7 +350,8 @@ def test_refusal_has_a_consequence(pending: Draft, mailbox: Mailbox) -> None:
         ({"undo_seconds": 61}, "undo_seconds"),
         ({"expiry_hours": 0}, "expiry_hours"),
         ({"approval_minutes": 0}, "approval_minutes"),
-        ({"mode": "autonomous"}, "mode"),
+        ({"mode": "monitored"}, "mode"),
+        ({"mode": "root"}, "mode"),
         ({"transport": "pigeon"}, "transport"),
         ({"colour": "red"}, "colour"),
     ],

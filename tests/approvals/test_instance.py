@@ -13,6 +13,7 @@ from django.core.management import call_command
 from approvals import decisions, dispatch, instance
 from approvals.models import Draft, Instance
 from approvals.states import DraftState
+from audit.models import Entry
 from tests.approvals.conftest import seen
 
 
@@ -80,3 +81,33 @@ def test_reconciling_after_a_restore_finds_mail_the_database_has_forgotten(
     sent_before.refresh_from_db()
     assert sent_before.state == DraftState.WITHDRAWN
     assert instance.trouble() == ""
+
+
+def test_a_restored_database_that_has_grown_again_still_sends_nothing(
+    sent_before: Draft, agent_writes: Any, alice: User, sandbox: Any, settings: Any
+) -> None:
+    identity, sequence, entry_hash = settings.INSTANCE_FILE.read_text().split()
+    # The last send was made at an entry that the restore took away; its number is given to another one now.
+    settings.INSTANCE_FILE.write_text(f"{identity} {int(sequence) + 2:020d} {entry_hash[::-1]}\n")
+    drafts = [agent_writes() for _ in range(4)]
+    assert Entry.objects.count() > int(sequence) + 2
+
+    draft = approved(drafts[0], alice)
+
+    dispatch.dispatch(draft.send.pk)
+    draft.send.refresh_from_db()
+    assert draft.send.held == "blocked_kill_switch"
+    assert len(sandbox.get("log")["sends"]) == 1
+
+
+def test_the_mark_of_an_older_release_is_taken_over(
+    sent_before: Draft, agent_writes: Any, alice: User, sandbox: Any, settings: Any
+) -> None:
+    identity, sequence, _entry_hash = settings.INSTANCE_FILE.read_text().split()
+    settings.INSTANCE_FILE.write_text(f"{identity} {sequence}\n")
+
+    draft = approved(agent_writes(), alice)
+
+    assert dispatch.dispatch(draft.send.pk) == "posted"
+    identity, sequence, entry_hash = settings.INSTANCE_FILE.read_text().split()
+    assert Entry.objects.get(pk=int(sequence)).hash == entry_hash

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from approvals import dispatch
+from agentmail import replies
+from agentmail.client import configured_client
+from approvals import dispatch, freshness
 from approvals.models import Draft, FollowUp, Send
 from approvals.transitions import sends
-from tests.approvals.conftest import Notifications, report, sent
+from tests.approvals.conftest import Notifications, approve, claim_of, report, sent
 from tests.campaign import processes
 from tests.campaign.processes import Child
 
@@ -73,3 +75,32 @@ def test_first_copy_that_becomes_known_while_the_resend_is_under_way_raises_an_a
     assert (forgotten.state, len(sandbox.sends())) == ("accepted", 2)
     assert "second copy" in forgotten.alarm
     assert FollowUp.objects.get(send=forgotten).kind == "second_copy"
+
+
+def test_report_about_the_first_copy_after_the_second_was_accepted_raises_an_alarm(
+    forgotten: Send, sandbox: Any, delivery_of_first_copy: Callable[[], None]
+) -> None:
+    assert dispatch.dispatch(forgotten.pk) == "posted"
+
+    delivery_of_first_copy()
+
+    forgotten.refresh_from_db()
+    assert (forgotten.state, len(sandbox.sends())) == ("accepted", 2)
+    assert "second copy" in forgotten.alarm
+    assert forgotten.outcomes.get().kind == "delivered"
+
+
+def test_late_reply_of_a_worker_that_was_given_up_names_the_message_to_ask_for(
+    pending: Draft, alice: User
+) -> None:
+    send = approve(pending, alice)
+    draft = Draft.objects.select_related("mailbox").get(pk=pending.pk)
+    claim = claim_of(send, freshness.look(draft, configured_client(), verify_attachments=True))
+    assert isinstance(claim, sends.Claim)
+    assert sends.abandon(send.pk)
+    body = b'{"request_id": "r", "data": {"id": "queued-1", "object": "message"}}'
+
+    sends.record_reply(claim.attempt.pk, replies.classify(status_code=202, headers={}, body=body))
+
+    send.refresh_from_db()
+    assert (send.state, send.provider_message_id) == ("unknown", "queued-1")

@@ -10,9 +10,11 @@ from django.contrib.auth.models import User
 from agentmail.client import configured_client
 from agentmail.models import Mailbox, Message
 from approvals import decisions, dispatch, intake, lookup
-from approvals.models import Draft, FollowUp
+from approvals.content import send_token
+from approvals.models import Draft, FollowUp, Send
 from approvals.transitions import sends
 from tests.approvals.conftest import actions, approve, retry, seen, sent
+from tests.campaign import processes
 
 
 @pytest.fixture
@@ -69,6 +71,21 @@ def test_a_persons_wording_is_put_upstream_and_sent(pending: Draft, alice: User,
     (line,) = sandbox.sends()
     assert (line["kind"], line["body"], line["subject"]) == ("draft", changes["body"], changes["subject"])
     assert (send.state, send.alarm) == ("accepted", "")
+
+
+def test_approved_wording_that_a_poll_finds_upstream_is_no_change_of_the_agents(
+    pending: Draft, alice: User, mailbox: Mailbox, sandbox: Any
+) -> None:
+    # As a worker leaves it that dies after it wrote the approved wording upstream.
+    decisions.edit(pending, person=alice, seen=seen(pending), changes={"body": "<p>By Alice.</p>"})
+    send = approve(pending, alice)
+    path = f"agent/drafts/{pending.provider_draft_id}"
+    sandbox.control("PUT", path, grant=pending.grant_id, body="<p>By Alice.</p>")
+
+    assert intake.poll(mailbox, configured_client()).revised == 0
+
+    assert retry(send) == "posted"
+    assert [line["body"] for line in sandbox.sends()] == ["<p>By Alice.</p>"]
 
 
 def test_agents_edit_before_the_dispatch_is_not_overwritten(
@@ -149,6 +166,36 @@ def test_draft_that_is_gone_at_a_later_attempt_is_unknown_and_then_found(
     sends.close(send.pk, person=olga, as_sent=False, reason="It is still in the drafts folder.")
 
 
+def test_draft_that_somebody_sent_in_the_last_moment_is_found_and_not_called_withdrawn(
+    pending: Draft, alice: User, sandbox: Any, transactional_db: None
+) -> None:
+    send = approve(pending, alice)
+    child = processes.start(lambda: bool(dispatch.dispatch(send.pk)) and 0, failpoint="C6:1:stop")
+    child.wait_until_stopped()
+    sandbox.post(f"agent/drafts/{pending.provider_draft_id}/send", grant=pending.grant_id)
+
+    child.go_on()
+    assert child.wait() == 0
+
+    send.refresh_from_db()
+    assert (send.state, send.evidence["source"], send.alarm) == ("accepted", "metadata", "")
+    assert len(sandbox.sends()) == 1
+
+
+def test_draft_that_is_gone_is_not_called_withdrawn_while_nobody_can_be_asked(
+    pending: Draft, alice: User, sandbox: Any
+) -> None:
+    send = approve(pending, alice)
+    error = {"request_id": "r", "error": {"type": "not_found_error", "message": "gone"}}
+    sandbox.post("faults", route="send_draft", action="reply", options={"status": 404, "body": error})
+    sandbox.post("faults", route="list_messages", nth=2, action="reply", options={"status": 503})
+
+    dispatch.dispatch(send.pk)
+
+    send.refresh_from_db()
+    assert (send.state, send.ambiguous) == ("unknown", True)
+
+
 def test_lost_answer_is_found_by_the_token_that_the_draft_carried(
     pending: Draft, alice: User, sandbox: Any
 ) -> None:
@@ -196,3 +243,19 @@ def test_h41_agent_that_sends_the_draft_itself_is_seen_as_sent(
 
     assert send.state == "accepted"
     assert [line["by"] for line in sandbox.sends()] == ["agent"]
+
+
+def test_reconciling_after_a_restore_asks_for_the_token_that_the_mail_left_with(
+    pending: Draft, alice: User, sandbox: Any
+) -> None:
+    sandbox.control("PATCH", "switches", draft_id_after_put="changed")
+    send = sent(pending, alice)
+    assert send.token != send_token(pending.grant_id, pending.provider_draft_id)
+    send.attempts.all().delete()
+    # As the database was before the claim, and after the draft had got its new id.
+    Send.objects.filter(pk=send.pk).update(**{"state": "queued", "evidence": None, "provider_message_id": ""})
+
+    assert lookup.after_restore() == (1, 1)
+
+    send.refresh_from_db()
+    assert send.state == "accepted"

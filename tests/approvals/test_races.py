@@ -73,7 +73,7 @@ class Browser:
     def form(self, draft: Draft) -> dict[str, str]:
         page = self.session.get(f"{self.server}/drafts/{draft.public_id}/", timeout=60)
         assert page.status_code == 200
-        names = ("csrfmiddlewaretoken", "revision", "content_sha256", "thread_fingerprint", "form_id")
+        names = ("csrfmiddlewaretoken", "revision", "content_sha256", "thread_fingerprint", "form_id", "asks")
         return {name: _value_of(name, page.text) for name in names}
 
     def post(self, draft: Draft, verb: str, form: dict[str, str]) -> int:
@@ -134,7 +134,7 @@ def alices_browser(server: str, alice: User) -> Browser:
     return Browser(server, alice)
 
 
-@pytest.mark.row("D3", "K3")
+@pytest.mark.row("D3", "K3", "000-01")
 def test_h1_fifty_identical_clicks_on_the_page_make_one_decision_and_one_send(
     pending: Draft, alices_browser: Browser, sandbox: Any
 ) -> None:
@@ -335,6 +335,23 @@ def test_h16_eight_workers_on_one_send_make_one_post(
         assert results.count("posted") == 1
         assert send.attempts.count() == 1
     assert len(sandbox.get("arrivals")["arrivals"]) == 5
+
+
+def test_i19_two_approved_answers_of_a_thread_sent_at_once_leave_one_and_the_other_stale(
+    transactional_db: None, agent_writes: Callable[..., Draft], alice: User, sandbox: Any
+) -> None:
+    for number in range(1, 6):
+        first = agent_writes()
+        second = agent_writes(reply_to_message_id=first.parent_message_id, body="<p>Another answer.</p>")
+        both = [approve(first, alice), approve(second, alice)]
+
+        results = at_once(*[lambda send=send: dispatch.dispatch(send.pk) for send in both])
+
+        assert results.count("posted") == 1
+        assert len(sandbox.sends()) == number
+        for send in both:
+            send.refresh_from_db()
+        assert sorted(send.state for send in both) == ["accepted", "stopped"]
 
 
 def test_h76_two_operators_resolving_one_unknown_get_one_resolution(

@@ -40,7 +40,7 @@ def to(address: str) -> dict[str, Any]:
     return {"to": [{"email": address}]}
 
 
-@pytest.mark.row("000-14", "001-20")
+@pytest.mark.row("000-14", "001-20", "001-03")
 def test_unlisted_recipient_of_mail_that_nobody_decides_is_refused(pending: Draft) -> None:
     answer = verdict(pending, is_reviewed=False)
 
@@ -105,6 +105,7 @@ def test_allow_entry_answers_the_first_contact_too(agent_writes: Callable[..., D
 
 @pytest.mark.row("001-17", "003-27", "K12")
 @pytest.mark.parametrize("field", ["to", "cc", "bcc", "reply_to"])
+@pytest.mark.row("000-01")
 def test_one_denied_recipient_in_any_field_refuses_the_whole_mail(
     pending: Draft, alice: User, field: str
 ) -> None:

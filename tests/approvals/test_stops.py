@@ -14,6 +14,7 @@ from approvals import dispatch, sweeps, switchboard
 from approvals.models import Draft, Send
 from approvals.transitions import sends
 from approvals.transitions.sends import SendRefused
+from audit.models import Entry
 from tests.approvals.conftest import actions, approve, retry, sent
 from tests.campaign import processes
 
@@ -61,6 +62,20 @@ def test_stop_file_ends_a_resend_that_was_authorised_before_it(
     settings.KILL_SWITCH_FILE.unlink()
 
     assert dispatch.dispatch(unknown.pk) == "nothing"
+
+
+def test_what_a_stop_file_holds_is_on_record(
+    pending: Draft, alice: User, settings: Any, tmp_path: Path
+) -> None:
+    approve(pending, alice)
+    settings.KILL_SWITCH_FILE = tmp_path / "STOP"
+    settings.KILL_SWITCH_FILE.write_text("by hand")
+
+    assert [sweeps.hold_while_stopped() for _ in range(2)] == [1, 0]
+
+    entry = Entry.objects.get(action="approvals.send.held")
+    assert (entry.outcome, entry.data) == ("blocked_kill_switch", {"count": 1})
+    assert "stop file" in entry.reason
 
 
 def test_no_resend_is_authorised_while_sending_is_stopped(

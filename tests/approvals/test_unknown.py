@@ -82,6 +82,19 @@ def test_mail_is_found_by_its_header_when_the_metadata_are_hidden(taken: Callabl
     assert send.evidence["source"] == "sent_mail"
 
 
+def test_answer_that_repeats_our_header_is_not_taken_for_the_mail(
+    taken: Callable[..., Send], customer_writes: Callable[..., Any]
+) -> None:
+    send = taken("hide_sent_copy")
+    header = {"name": "X-Approval-Ref", "value": send.token}
+    customer_writes(thread_id=send.thread_id, body="I am out of the office.", headers=[header])
+
+    assert not lookup.look_up(send.pk)
+
+    send.refresh_from_db()
+    assert (send.state, send.provider_message_id) == ("unknown", "")
+
+
 def test_mail_is_found_by_an_event_that_was_stored_and_not_acted_on(
     taken: Callable[..., Send], connected_settings: Any
 ) -> None:
@@ -271,6 +284,32 @@ def test_resend_of_a_mail_that_was_taken_is_answered_from_the_providers_memory(
     assert send.state == "accepted"
     assert send.attempts.order_by("number").last().is_replay
     assert len(sandbox.sends()) == 1
+
+
+def test_resend_goes_by_the_transport_of_the_first_attempt_where_its_key_is_known(
+    taken: Callable[..., Send], olga: User, mailbox: Mailbox, sandbox: Any
+) -> None:
+    send = taken("hide_sent_copy")
+    Mailbox.objects.filter(pk=mailbox.pk).update(transport="provider_draft")
+    sends.authorise_resend(send.pk, person=olga, reason="They wait for it.")
+
+    assert dispatch.dispatch(send.pk) == "posted"
+
+    assert send.attempts.order_by("number").last().is_replay
+    assert len(sandbox.sends()) == 1
+
+
+def test_resend_is_refused_when_the_person_who_authorised_it_may_no_longer(
+    unknown: Send, olga: User, sandbox: Any
+) -> None:
+    sends.authorise_resend(unknown.pk, person=olga, reason="They wait for it.")
+    olga.memberships.all().delete()
+
+    assert dispatch.dispatch(unknown.pk) == "refused"
+
+    unknown.refresh_from_db()
+    assert (unknown.state, unknown.resend_at) == ("unknown", None)
+    assert len(sandbox.get("arrivals")["arrivals"]) == 1
 
 
 def test_resend_of_a_mail_that_can_be_found_by_now_posts_nothing(
@@ -511,6 +550,25 @@ def test_second_copy_of_a_sent_mail_raises_an_alarm(
     assert "second copy" in send.alarm
     assert FollowUp.objects.get(send=send).kind == "second_copy"
     assert "approvals.send.second_copy" in actions(pending)
+
+
+def test_second_copy_is_told_beside_an_earlier_alarm(
+    pending: Draft, alice: User, sandbox: Any, notifications: Notifications
+) -> None:
+    rule = sandbox.post("faults", route="delete_draft", times=0, action="reply", options={"status": 503})
+    send = sent(pending, alice)
+    sends.alarm(send.pk, "content_differs", "The sent mail differs from the approved one.")
+    sandbox.control("DELETE", f"faults/{rule['fault']['id']}")
+    sandbox.post(f"agent/drafts/{pending.provider_draft_id}/send", grant=pending.grant_id)
+
+    notifications.deliver_new("message.created")
+    notifications.deliver_new("message.updated")
+
+    send.refresh_from_db()
+    assert "differs from the approved" in send.alarm
+    assert "second copy" in send.alarm
+    assert FollowUp.objects.get(send=send).kind == "second_copy"
+    assert actions(pending).count("approvals.send.second_copy") == 1
 
 
 @pytest.mark.row("K5")

@@ -55,6 +55,7 @@ def places(one):
     for address in bar:
         one.go(address)
         yield address
+        below += [link.get_attribute("href") for link in one.page.locator(".policy-places a").all()]
         inner = one.page.locator(".queue__list .row__who, main td a, main h2 a").first
         if inner.count():
             below.append(inner.get_attribute("href").partition("#")[0])

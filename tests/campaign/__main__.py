@@ -16,14 +16,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
     parser.add_argument("--n", type=int, default=500, help="how many mails")
     parser.add_argument("--seed", type=int, default=1, help="chooses what happens to each")
+    parser.add_argument(
+        "--flips", type=int, default=0, help="throw the switch so often in a run of n mails instead"
+    )
     options = parser.parse_args()
     if options.n < 1:
         parser.error("--n: at least one mail is needed")
     with tempfile.TemporaryDirectory(prefix="countersign-campaign-") as name:
-        return _run(Path(name), options.n, options.seed)
+        return _run(Path(name), options.n, options.seed, options.flips)
 
 
-def _run(directory: Path, count: int, seed: int) -> int:
+def _run(directory: Path, count: int, seed: int, rounds: int) -> int:
     for name in FOREIGN:
         os.environ.pop(name, None)
     os.environ |= {
@@ -39,7 +42,7 @@ def _run(directory: Path, count: int, seed: int) -> int:
     from django.conf import settings  # noqa: PLC0415 - as above
     from django.db import connection, connections  # noqa: PLC0415 - as above
 
-    from tests.campaign import provider, report  # noqa: PLC0415 - as above
+    from tests.campaign import flips, provider, report  # noqa: PLC0415 - as above
     from tests.campaign.desk import SETTINGS, Desk  # noqa: PLC0415 - as above
     from tests.campaign.run import run  # noqa: PLC0415 - as above
 
@@ -50,6 +53,10 @@ def _run(directory: Path, count: int, seed: int) -> int:
             given = {**SETTINGS, "NYLAS_API_URI": sandbox.url, "NYLAS_API_KEY": sandbox.api_key}
             for name, value in given.items():
                 setattr(settings, name, value)
+            if rounds:
+                stops = flips.run(Desk(sandbox), count=count, rounds=rounds)
+                sys.stdout.write(stops.text())
+                return 0 if stops.is_clean() else 1
             tally = run(Desk(sandbox), settings, directory, count=count, seed=seed)
     finally:
         connections.close_all()

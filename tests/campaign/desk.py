@@ -19,6 +19,8 @@ from approvals.states import SendState
 from approvals.transitions.drafts import Seen, seen_of
 from audit.clock import database_now
 from audit.record import SYSTEM
+from policies import caps, mailbox_settings
+from policies.models import Policy
 from tests.campaign import processes, worker
 from tests.campaign.comparison import Findings, compare
 from tests.campaign.processes import Child
@@ -36,6 +38,7 @@ SETTINGS: dict[str, Any] = {
 }
 REST_SECONDS = 120.0
 READ_ATTEMPTS = 10
+UNCAPPED = "Uncapped"
 
 _numbers = itertools.count(1)
 
@@ -47,14 +50,22 @@ class Desk:
         self.bruno = person("bruno", Role.REVIEWER)
         self.olga = person("olga", Role.OPERATOR)
 
-    def mailbox(self, transport: str = Transport.FROZEN_MESSAGE) -> Mailbox:
-        """Connect a new mailbox whose approvals may leave at once."""
+    def mailbox(self, transport: str = Transport.FROZEN_MESSAGE, *, capped: bool = False) -> Mailbox:
+        """Connect a new mailbox whose approvals may leave at once, under the default caps only if `capped`."""
         grant = self.sandbox.post("grants", email=f"desk{next(_numbers)}@harbour.example", name="Harbour")[
             "grant"
         ]
-        return mailboxes.connect(
+        made = mailboxes.connect(
             configured_client(), grant["id"], actor=SYSTEM, undo_seconds=0, transport=transport
         )
+        if capped:
+            return made
+        # A run hands over more mails in a few minutes than a mailbox may by default in a day.
+        policy = Policy.objects.filter(name=UNCAPPED).first() or caps.add_policy(
+            actor=SYSTEM, name=UNCAPPED, hour_cap=100_000, day_cap=100_000
+        )
+        mailbox_settings.write(made.pk, version=0, actor=SYSTEM, policy=policy)
+        return made
 
     def draft(self, mailbox: Mailbox, **fields: Any) -> Draft:
         """Let a customer ask and the agent draft an answer, and take it in."""

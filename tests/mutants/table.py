@@ -13,6 +13,8 @@ CONSTRAINTS = "tests/approvals/test_constraints.py"
 CLAIM = "tests/approvals/test_claim.py"
 PREPARED = "tests/approvals/test_prepared.py"
 LATE = "tests/approvals/test_late_evidence.py"
+INSTANCE = "tests/approvals/test_instance.py"
+STOPS = "tests/approvals/test_stops.py"
 CRASHES = "tests/approvals/test_crash_points.py"
 SWITCH = "tests/policies/test_switch.py"
 
@@ -82,19 +84,22 @@ MUTANTS: tuple[Mutant, ...] = (
         "I8: the claim is for the approval that the worker prepared",
         SENDS,
         f"{PREPARED}::test_worker_overtaken_by_another_approval_never_sends_the_older_wording",
-        ("send.decision_id != decision_id or send.mailbox.transport", "send.mailbox.transport"),
+        ("send.decision_id != decision_id or transport_of(send)", "transport_of(send)"),
     ),
     _mutant(
         "the claim is for the transport that the worker prepared",
         SENDS,
         f"{PREPARED}::test_mailbox_that_changed_its_transport_under_way_sends_with_our_token",
-        (" or send.mailbox.transport != transport:", ":"),
+        (" or transport_of(send) != transport:", ":"),
     ),
     _mutant(
         "I5: a draft that is sent itself says what was approved",
         SENDS,
         f"{PREPARED}::test_agents_wording_that_is_back_after_a_change_does_not_leave_for_the_approved_one",
-        ("        if _waits_for_its_wording(send, look):\n            return None\n", ""),
+        (
+            "        if not is_rehearsal and _waits_for_its_wording(send, transport, look):\n            return None\n",
+            "",
+        ),
     ),
     _mutant(
         "a state is written by compare-and-set",
@@ -176,7 +181,7 @@ MUTANTS: tuple[Mutant, ...] = (
         DISPATCH,
         f"{SWITCH_LOAD}::test_a_stop_names_the_send_whose_post_is_under_way",
         (
-            "inside.enter_context(locks.fence_shared(scopes))",
+            "inside.enter_context(locks.fence_shared(switch.fences(claim.scopes)))",
             'inside.enter_context(locks.fence_shared(["another"]))',
         ),
     ),
@@ -185,6 +190,12 @@ MUTANTS: tuple[Mutant, ...] = (
         SENDS,
         f"{SWITCH_LOAD}::test_nothing_leaves_after_a_release_until_a_person_resumes_it",
         ("        held=result, held_at=database_now()\n", '        held="", held_at=database_now()\n'),
+    ),
+    _mutant(
+        "I7: a stop ends the permissions to resend",
+        SENDS,
+        f"{STOPS}::test_stop_ends_a_resend_that_was_authorised_before_it",
+        ('        _end_resend(send, _("Sending was stopped."), outcome=result)', "        pass"),
     ),
     _mutant(
         "a switch that cannot be read means stopped",
@@ -237,7 +248,7 @@ MUTANTS: tuple[Mutant, ...] = (
         DISPATCH,
         f"{LATE}::test_resend_is_not_posted_once_the_first_copy_is_known",
         (
-            "    if not Attempt.objects.filter(pk=attempt.pk, state=AttemptState.DISPATCHED).exists():",
+            "    if not Attempt.objects.filter(pk=claim.attempt.pk, state=AttemptState.DISPATCHED).exists():",
             "    if False:",
         ),
     ),
@@ -303,10 +314,22 @@ MUTANTS: tuple[Mutant, ...] = (
         ("            if _found_by_token(send, client):", "            if False:"),
     ),
     _mutant(
+        "I20: a database that has grown again after a restore is not its own",
+        "approvals/instance.py",
+        f"{INSTANCE}::test_a_restored_database_that_has_grown_again_still_sends_nothing",
+        (' or mark.entry_hash not in ("", row.entry_hash)', ""),
+    ),
+    _mutant(
         "I19: one send of a thread at a time",
         GATE_THREAD,
         f"{FRESHNESS}::test_h48_unknown_send_keeps_the_others_of_its_thread_waiting",
         ("    if other is None:", "    if True:"),
+    ),
+    _mutant(
+        "I19: a send makes the others of its thread stale",
+        SENDS,
+        f"{FRESHNESS}::test_i19_second_approval_does_not_leave_though_the_copy_of_the_first_is_not_seen_yet",
+        ("    _outdate(outdated, provider_message_id, now=now)\n", ""),
     ),
     _mutant(
         "no redirects on a send",

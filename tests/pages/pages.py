@@ -44,6 +44,27 @@ class Page:
                 values[element.get("name")] = "".join(element.itertext()).removeprefix("\n")
         return values
 
+    def form_values_of_post(self, action):
+        """What the one form that posts to an address would send as it is shown."""
+        [form] = self.all("form", method="post", action=action)
+        values = {}
+        for element in form.iter():
+            name = element.get("name")
+            if element.tag == "input" and name and element.get("type") == "checkbox":
+                if element.get("checked") is not None:
+                    values.setdefault(name, []).append(element.get("value", "on"))
+            elif element.tag == "input" and name:
+                values[name] = element.get("value", "")
+            elif element.tag == "textarea":
+                values[name] = "".join(element.itertext()).removeprefix("\n")
+            elif element.tag == "select" and name:
+                values[name] = [
+                    option.get("value")
+                    for option in element.iter("option")
+                    if option.get("selected") is not None
+                ]
+        return values
+
     def classed(self, name):
         return [element for element in self.root.iter() if name in (element.get("class") or "").split()]
 

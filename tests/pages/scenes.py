@@ -13,6 +13,7 @@ from approvals.content import Attachment, Content
 from approvals.freshness import ThreadLook, fingerprint_of
 from approvals.models import AttachmentBlob, Membership
 from approvals.transitions import drafts
+from audit.record import SYSTEM as SYSTEM
 from policies import switch
 
 PASSWORD = "a long enough phrase"

@@ -14,6 +14,8 @@ from approvals.freshness import Look
 from approvals.models import OutcomeKind, Send
 from approvals.outcomes import add_fact
 from approvals.transitions import drafts, sends
+from audit.record import SYSTEM
+from policies import caps, mailbox_settings
 from tests.pages import pages, scenes
 
 _numbers = itertools.count(1)
@@ -133,3 +135,9 @@ def words(response):
     body = re.sub(r"<(script|style|head)\b.*?</\1>", " ", response.content.decode(), flags=re.DOTALL)
     text = re.sub(r"<[^>]+>", "", re.sub(r"</?(p|li|td|th|tr|dd|dt|h\d|br|div|section)\b[^>]*>", " ", body))
     return " ".join(text.split())
+
+
+def uncapped(box):
+    """Let a mailbox hand over more than the default caps allow."""
+    policy = caps.add_policy(actor=SYSTEM, name="Uncapped", hour_cap=100_000, day_cap=100_000)
+    mailbox_settings.write(box.pk, version=0, actor=SYSTEM, policy=policy)

@@ -115,6 +115,7 @@ def test_an_operator_reads_the_own_mailboxes_and_the_own_actions(box, mara):
     assert "Re: Theirs" not in shown
 
 
+@pytest.mark.row("001-02")
 def test_filters_narrow_by_mailbox_action_person_and_draft(box, mara, noor):
     other = scenes.mailbox("sales@example.com", undo_seconds=0)
     nina = scenes.person("nina", "reviewer", other)

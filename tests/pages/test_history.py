@@ -5,12 +5,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.urls import reverse
 
-from approvals import gates
+from agentmail.models import Mailbox
+from approvals import gates, inbound_rules
 from approvals.judgements import keep
 from approvals.models import Judgement, Stage
+from approvals.transitions import sends as transitions
 from audit.clock import database_now
 from audit.record import SYSTEM
-from policies import switch
+from policies import changes, switch
+from policies.models import Rule
 from tests.pages import scenes, sends
 from tests.pages.pages import browser
 
@@ -160,3 +163,81 @@ def test_a_damaged_place_is_told(support, bob):
     page = browser(bob).page(LIST + "?after=x%7Cy")
 
     assert "This page address is damaged" in page.text()
+
+
+def test_an_approval_is_kept_as_what_it_made_of_every_open_question(support, alice):
+    Mailbox.objects.filter(pk=support.pk).update(undo_seconds=0)
+    support.refresh_from_db()
+    send = sends.queued(scenes.draft_in_thread(support), alice)
+
+    judgement = Judgement.objects.get(draft=send.draft, stage="approval")
+
+    assert judgement.result == "passed"
+    verdicts = {one["gate"]: one for one in judgement.verdicts}
+    assert verdicts["decision"]["sentence"] == "Approved by Alice Reviewer."
+    assert "Alice Reviewer approved knowing this." in verdicts["recipients"]["sentence"]
+
+
+def test_a_send_that_waits_is_judged_often_and_kept_once(support, alice):
+    Mailbox.objects.filter(pk=support.pk).update(undo_seconds=0)
+    support.refresh_from_db()
+    first = scenes.draft_in_thread(support)
+    send = sends.queued(first, alice)
+    for _ in range(3):
+        transitions.claim(
+            send.pk,
+            decision_id=send.decision_id,
+            transport=support.transport,
+            look=None,
+            trouble="The provider is silent.",
+            worker="worker-1",
+        )
+        type(send).objects.filter(pk=send.pk).update(next_attempt_at=database_now())
+
+    assert Judgement.objects.filter(draft=first, stage="claim").count() == 1
+
+
+@pytest.mark.row("001-29")
+def test_every_message_that_arrived_has_its_evaluation_in_the_list(support, bob):
+    billing = {"field": "body", "operator": "contains", "value": "invoice"}
+    rule = changes.create(
+        Rule,
+        actor=SYSTEM,
+        name="Invoices",
+        trigger="inbound",
+        conditions=[billing],
+        actions=[{"type": "set_category", "value": "Billing"}],
+    )
+    scenes.message(support, "t-1", body="Where is my invoice?")
+    scenes.message(support, "t-2", body="Good morning")
+
+    inbound_rules.judge_new(support)
+
+    shown = lines(bob)
+    assert [line["inbound"].category for line in shown] == ["", "Billing"]
+    assert [line["inbound"].category for line in lines(bob, f"?rule=rule:{rule.pk}")] == ["Billing"]
+    assert lines(bob, "?result=blocked") == []
+    assert len(lines(bob, "?stage=inbox_processing")) == 2
+    assert lines(bob, "?stage=claim") == []
+    assert "Arrival of a message" in browser(bob).page(LIST).text()
+    assert "Category Billing." in browser(bob).page(LIST).text()
+
+
+@pytest.mark.row("001-30")
+def test_pages_of_three_sources_lose_and_double_nothing(support, bob):
+    draft = scenes.draft(support)
+    for number in range(25):
+        judged(draft)
+        scenes.message(support, f"t-{number}")
+        scenes.evaluation(support, f"m-{number}", evaluated_at=int(database_now().timestamp()))
+    inbound_rules.judge_new(support)
+
+    seen, address = [], LIST
+    while address:
+        response = browser(bob).get(address)
+        seen += response.context["lines"]
+        address = response.context["paging"]["next_address"]
+
+    for source in ("judgement", "inbound", "evaluation"):
+        found = [line[source].pk for line in seen if line.get(source)]
+        assert len(found) == len(set(found)) == 25

@@ -316,4 +316,4 @@ def test_operations_asks_the_database_equally_often_for_one_row_and_three(box, m
         sends.queued(scenes.draft(box), mara)
         sends.dispatched(scenes.draft(box), mara)
     Send.objects.filter(state="queued").update(held="blocked_grant")
-    assert sends.questions(mara, "/operations/") == 10
+    assert sends.questions(mara, "/operations/") == 14

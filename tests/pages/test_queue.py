@@ -62,7 +62,7 @@ def test_the_queue_shows_recipient_subject_age_and_expiry(desk, support):
     assert "Priya Nair" in text
     assert "Re: Order 48213 arrived with two plates broken" in text
     assert "2 h 14 m" in text
-    assert "expires in 38 min" in text
+    assert "expires soon, in 38 min" in text
 
 
 def test_the_draft_that_expires_first_is_on_top(desk, support):

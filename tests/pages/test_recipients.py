@@ -629,6 +629,6 @@ def test_each_recipient_shows_what_the_lists_say(lena, alice, support):
     [goes] = browser(alice).page(target(draft)).classed("goes")
     text = " ".join("".join(goes.itertext()).split())
 
-    assert "To anna@example.netallowed" in text
-    assert "Cc eve@example.orgon no list" in text
-    assert "Bcc Editor@Press.exampledenied" in text
+    assert "To anna@example.net allowed" in text
+    assert "Cc eve@example.org on no list" in text
+    assert "Bcc Editor@Press.example denied" in text

@@ -16,6 +16,7 @@ DRAFT_ROUTES = {
     "request_changes": ("post", DECIDE),
     "look_again": ("post", DECIDE),
     "undo": ("post", SEE),
+    "compare": ("post", DECIDE),
     "edit": ("get", DECIDE),
     "revision_body": ("get", SEE),
     "message_body": ("get", SEE),

@@ -61,6 +61,7 @@ def test_sends_of_foreign_mailboxes_do_not_exist(box, mara):
 
 
 def test_the_next_page_begins_below_the_last_row_whatever_was_sent_meanwhile(box, mara):
+    sends.uncapped(box)
     for number in range(52):
         sends.accepted(scenes.draft(box, subject=f"Letter {number:02d}"), mara)
     first = sends.signed_in(mara).get("/sent/")

@@ -254,7 +254,9 @@ def test_lists(official: Client, desk: Desk) -> None:
 def test_workspaces(official: Client, desk: Desk) -> None:
     policy = official.policies.create({"name": "Support"}).data
     created = official.workspaces.create({"name": "Lindenhof", "domain": "lindenhof.example"}).data
-    updated = official.workspaces.update(created.workspace_id, {"policy_id": policy.id, "rule_ids": []}).data
+    updated = official.workspaces.update(
+        created.workspace_id, {"policy_id": policy.id, "rule_ids": [], "auto_group": False}
+    ).data
     assigned = official.workspaces.manual_assign(
         created.workspace_id, {"assign_grants": [desk.grant_id]}
     ).data

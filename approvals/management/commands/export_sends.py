@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from approvals.models import Decision, DecisionKind, Draft
+from approvals.states import SendState
 
 
 class Command(BaseCommand):
@@ -35,6 +36,11 @@ def _entry(draft: Draft) -> dict[str, Any]:
         "provider_draft_id": draft.provider_draft_id,
         "draft_state": draft.state,
         "send_state": send.state if send is not None else None,
+        "would_have_been_sent_to": (
+            decision.revision.recipients()
+            if decision is not None and send is not None and send.state == SendState.DRY_RUN
+            else None
+        ),
         "attempts": [
             {
                 "number": attempt.number,

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.utils.translation import ngettext
 
-from approvals import mailboxes, switchboard
+from approvals import switchboard
 from audit.record import Actor
 from policies import switch
 
@@ -21,16 +21,22 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("action", choices=["engage", "release", "status"])
-        parser.add_argument("--mailbox", help="the address or grant of one mailbox; without it, all sending")
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument(
+            "--mailbox", help="the address or grant of one mailbox; without any of these, all sending"
+        )
+        which.add_argument("--workspace", help="the name of one workspace")
+        which.add_argument("--agent", help="the id of one agent")
+        which.add_argument("--domain", help="one domain that mail goes to, and the domains below it")
         parser.add_argument("--reason", default="", help="why; kept in the audit")
 
-    def handle(self, *args: Any, action: str, mailbox: str | None, reason: str, **options: Any) -> None:
+    def handle(self, *args: Any, action: str, reason: str, **options: Any) -> None:
         if action in ("engage", "release") and not reason.strip():
             raise CommandError(
                 f"--reason is missing: say why, as in killswitch {action} --reason 'wrong prices'."
             )
         try:
-            scope = _scope(mailbox)
+            scope = _scope(options)
             {"engage": self._engage, "release": self._release, "status": self._status}[action](scope, reason)
         except DatabaseError as error:
             if action != "engage":
@@ -61,11 +67,12 @@ class Command(BaseCommand):
 
     def _status(self, scope: str, reason: str) -> None:
         scopes = [switch.GLOBAL] if scope == switch.GLOBAL else [switch.GLOBAL, scope]
-        reading = switch.read(scopes)
+        reading = switch.read(scopes, is_preview=True)
         self.stdout.write("Sending is on." if reading.is_open else reading.sentence)
-        if scope == switch.GLOBAL and reading.is_open:
-            for mailbox, stopped in switchboard.stopped_mailboxes():
-                self.stdout.write(f"except {mailbox.address}: {stopped.sentence}")
+        if scope == switch.GLOBAL:
+            for one in switchboard.stopped():
+                if one.scope != switch.GLOBAL:
+                    self.stdout.write(f"stopped, {one.words}: {one.reading.sentence}")
 
     def _write_stop_file(self, reason: str) -> None:
         path = Path(settings.KILL_SWITCH_FILE)
@@ -82,13 +89,15 @@ class Command(BaseCommand):
         )
 
 
-def _scope(mailbox: str | None) -> str:
-    if mailbox is None:
-        return switch.GLOBAL
-    try:
-        return mailboxes.named(mailbox).scope
-    except mailboxes.MailboxRefused as error:
-        raise CommandError(f"--mailbox: {error}") from error
+def _scope(options: dict[str, Any]) -> str:
+    for kind in ("mailbox", "workspace", "agent", "domain"):
+        text = options.get(kind)
+        if text is not None:
+            try:
+                return switchboard.named(kind, text)
+            except switchboard.NoSuchScope as error:
+                raise CommandError(f"--{kind}: {error}") from error
+    return switch.GLOBAL
 
 
 def _actor() -> Actor:

@@ -14,7 +14,7 @@ from kombu.exceptions import OperationalError
 from agentmail.client import configured_client
 from agentmail.exceptions import ProviderError, ProviderNotConfigured
 from agentmail.webhooks import webhook_secrets
-from approvals.switchboard import stopped_mailboxes
+from approvals import switchboard
 from audit.clock import database_now
 from config.celery import app
 from config.health import Check, check_database, check_migrations, check_queue, check_worker
@@ -144,7 +144,9 @@ def check_switch() -> Check:
     reading = switch.read([switch.GLOBAL])
     if not reading.is_open:
         return Check("sending", False, f"stopped: {reading.sentence}")
-    stopped = [f"{mailbox.address}: {why.sentence}" for mailbox, why in stopped_mailboxes()]
+    stopped = [
+        f"{one.words}: {one.reading.sentence}" for one in switchboard.stopped() if one.scope != switch.GLOBAL
+    ]
     if stopped:
         return Check("sending", False, "; ".join(stopped))
     return Check("sending", True, "not stopped")

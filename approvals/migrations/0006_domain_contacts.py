@@ -46,7 +46,7 @@ def _a_labels(domain: str) -> str:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("approvals", "0004_judgement_rules"),
+        ("approvals", "0005_oversight_modes"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("policies", "0003_policies_and_judgements"),
+        ("policies", "0004_oversight_modes"),
     ]
 
     operations = [

@@ -1,0 +1,387 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import ProtectedError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from agentmail.models import Mailbox
+from approvals import comparisons, people
+from approvals.forms_caps import AttachForm, OrganisationCapForm, PolicyForm
+from approvals.people import Right
+from approvals.views.access import person_of, signed_in
+from approvals.views.writing import NotWritable, nothing_changed
+from audit.clock import database_now
+from policies import caps, changes, mailbox_settings
+from policies.caps import Limit, Source, Use
+from policies.models import Delivery, MailboxSettings, Policy, Workspace
+
+LIMIT_WORDS: Mapping[Limit, Any] = {
+    Limit.HOUR: _lazy("this hour"),
+    Limit.DAY: _lazy("today"),
+    Limit.SPACING: _lazy("between two sends"),
+    Limit.ORGANISATION_HOUR: _lazy("this hour, all mailboxes"),
+    Limit.ORGANISATION_DAY: _lazy("today, all mailboxes"),
+}
+METER_WIDTH = 100
+
+
+@require_safe
+@signed_in
+def show(request: HttpRequest) -> HttpResponseBase:
+    return _page(request)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def add(request: HttpRequest) -> HttpResponseBase:
+    person = _admin(request)
+    if request.method != "POST":
+        return _policy_page(request, PolicyForm())
+    form = PolicyForm(request.POST)
+    if not form.is_valid():
+        return _policy_page(request, form, status=422)
+    try:
+        caps.add_policy(actor=people.actor_for(person), reason=form.cleaned_data["reason"], **form.values())
+    except ValidationError as error:
+        form.add_error(None, error)
+        return _policy_page(request, form, status=422)
+    except NotWritable:
+        return _policy_page(request, form, problem=nothing_changed(), status=503)
+    messages.success(request, _("Added. It holds for whatever it is attached to."))
+    return redirect("approvals:caps")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
+    policy = _policy(request, pk)
+    if request.method != "POST":
+        if not people.may_everywhere(person_of(request), Right.READ_POLICIES):
+            raise PermissionDenied
+        return _policy_page(request, PolicyForm(policy=policy), policy=policy)
+    person = _admin(request)
+    form = PolicyForm(request.POST, policy=policy)
+    if not form.is_valid():
+        return _policy_page(request, form, policy=policy, status=422)
+    try:
+        caps.change_policy(
+            pk,
+            version=form.cleaned_data["version"],
+            actor=people.actor_for(person),
+            reason=form.cleaned_data["reason"],
+            **form.values(),
+        )
+    except ValidationError as error:
+        form.add_error(None, error)
+        return _policy_page(request, form, policy=policy, status=422)
+    except changes.Conflict as conflict:
+        current = conflict.current
+        if not isinstance(current, Policy):
+            return _page(request, problem=_("Somebody else removed this policy meanwhile."), status=409)
+        again = PolicyForm(_with_version(request, current.version), policy=current)
+        again.is_valid()
+        return _policy_page(request, again, policy=current, conflict=conflict, status=409)
+    except NotWritable:
+        return _policy_page(request, form, policy=policy, problem=nothing_changed(), status=503)
+    messages.success(request, _("Kept. The next send goes by it."))
+    return redirect("approvals:caps")
+
+
+@require_POST
+@signed_in
+def make_default(request: HttpRequest, pk: int) -> HttpResponseBase:
+    policy = _policy(request, pk)
+    person = _admin(request)
+
+    def act() -> None:
+        caps.make_default(pk, version=_version(request), actor=people.actor_for(person))
+        messages.success(
+            request, _("%(name)s holds where nothing nearer is attached.") % {"name": policy.name}
+        )
+
+    return _acted(request, act)
+
+
+@require_POST
+@signed_in
+def remove(request: HttpRequest, pk: int) -> HttpResponseBase:
+    policy = _policy(request, pk)
+    person = _admin(request)
+    if policy.is_default:
+        problem = _("This is the default; make another policy the default first.")
+        return _page(request, problem=problem, status=409)
+
+    def act() -> None:
+        changes.remove(Policy, pk, version=_version(request), actor=people.actor_for(person))
+        messages.success(request, _("Removed."))
+
+    try:
+        return _acted(request, act)
+    except ProtectedError:
+        problem = _("%(name)s is attached to a workspace or a mailbox; attach another there first.") % {
+            "name": policy.name
+        }
+        return _page(request, problem=problem, status=409)
+
+
+@require_POST
+@signed_in
+def attach(request: HttpRequest) -> HttpResponseBase:
+    person = _admin(request)
+    form = AttachForm(request.POST)
+    if not form.is_valid():
+        return _page(request, problem=_first_fault(form), status=422)
+    kind, _colon, number = form.cleaned_data["scope"].partition(":")
+    found = _target(kind, int(number))
+    version, policy = form.cleaned_data["version"], form.cleaned_data["policy"]
+    actor = people.actor_for(person)
+
+    def act() -> None:
+        if isinstance(found, Workspace):
+            changes.change(Workspace, found.pk, version=version, actor=actor, policy=policy)
+        else:
+            mailbox_settings.write(found.pk, version=version, actor=actor, policy=policy)
+        messages.success(request, _("Attached. The next send goes by it."))
+
+    try:
+        act()
+    except changes.Conflict as conflict:
+        current = found.version if isinstance(found, Workspace) else mailbox_settings.of(found.pk).version
+        again = AttachForm(_with_version(request, current), auto_id=_attach_id(form.cleaned_data["scope"]))
+        again.is_valid()
+        return _page(request, attach_form=again, conflict=conflict, status=409)
+    except NotWritable:
+        return _page(request, problem=nothing_changed(), status=503)
+    return redirect("approvals:caps")
+
+
+@require_POST
+@signed_in
+def organisation(request: HttpRequest) -> HttpResponseBase:
+    person = _admin(request)
+    form = OrganisationCapForm(request.POST, cap=caps.organisation_cap())
+    if not form.is_valid():
+        return _page(request, organisation_form=form, status=422)
+    try:
+        caps.set_organisation_cap(
+            version=form.cleaned_data["version"], actor=people.actor_for(person), **form.values()
+        )
+    except changes.Conflict as conflict:
+        current = caps.organisation_cap()
+        again = OrganisationCapForm(_with_version(request, current.version), cap=current)
+        again.is_valid()
+        return _page(request, organisation_form=again, conflict=conflict, status=409)
+    except NotWritable:
+        return _page(request, organisation_form=form, problem=nothing_changed(), status=503)
+    messages.success(request, _("Kept. The next send goes by it."))
+    return redirect("approvals:caps")
+
+
+def _acted(request: HttpRequest, act: Callable[[], None]) -> HttpResponseBase:
+    try:
+        act()
+    except changes.Conflict as conflict:
+        return _page(request, conflict=conflict, status=409)
+    except NotWritable:
+        return _page(request, problem=nothing_changed(), status=503)
+    return redirect("approvals:caps")
+
+
+def _admin(request: HttpRequest) -> Any:
+    person = person_of(request)
+    if not people.may_everywhere(person, Right.EDIT_POLICIES):
+        raise PermissionDenied
+    return person
+
+
+def _policy(request: HttpRequest, pk: int) -> Policy:
+    if not people.may(person_of(request), Right.READ_POLICIES):
+        raise PermissionDenied
+    found = Policy.objects.filter(pk=pk).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def _target(kind: str, pk: int) -> Workspace | Mailbox:
+    found: Workspace | Mailbox | None = (
+        Workspace.objects.filter(pk=pk).first()
+        if kind == "workspace"
+        else Mailbox.objects.filter(pk=pk).first()
+    )
+    if found is None:
+        raise Http404
+    return found
+
+
+def _version(request: HttpRequest) -> int:
+    given = request.POST.get("version", "")
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0
+
+
+def _with_version(request: HttpRequest, version: int) -> Any:
+    data = request.POST.copy()
+    data["version"] = str(version)
+    return data
+
+
+def _differences(conflict: changes.Conflict | None, form: forms.BaseForm | None) -> list[dict[str, Any]]:
+    if conflict is None:
+        return []
+    labels = {name: field.label for name, field in form.fields.items()} if form is not None else {}
+    return [
+        {
+            "field": labels.get(name) or name.replace("_", " "),
+            "stored": _plain(stored),
+            "yours": _plain(typed),
+        }
+        for name, (stored, typed) in conflict.differences.items()
+    ]
+
+
+def _plain(value: Any) -> str:
+    return _("none") if value is None else str(value)
+
+
+def _first_fault(form: forms.Form) -> str:
+    return next((str(fault) for faults in form.errors.values() for fault in faults), "")
+
+
+def _policy_page(
+    request: HttpRequest,
+    form: PolicyForm,
+    *,
+    policy: Policy | None = None,
+    conflict: changes.Conflict | None = None,
+    problem: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    context: dict[str, Any] = {
+        "here": "policies",
+        "form": form,
+        "policy": Policy.objects.filter(pk=policy.pk).first() if policy is not None else None,
+        "conflict": conflict,
+        "differences": _differences(conflict, form),
+        "problem": problem,
+        "may_edit": people.may_everywhere(person_of(request), Right.EDIT_POLICIES),
+    }
+    return render(request, "approvals/cap_policy.html", context, status=status)
+
+
+def _page(
+    request: HttpRequest,
+    *,
+    attach_form: AttachForm | None = None,
+    organisation_form: OrganisationCapForm | None = None,
+    conflict: changes.Conflict | None = None,
+    problem: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    person = person_of(request)
+    if not people.may(person, Right.READ_POLICIES):
+        raise PermissionDenied
+    now = database_now()
+    may_edit = people.may_everywhere(person, Right.EDIT_POLICIES)
+    mailboxes = Mailbox.objects.filter(pk__in=people.mailbox_ids_with(person, Right.READ_POLICIES))
+    rows = [_row(mailbox, now, may_edit, attach_form) for mailbox in mailboxes.order_by("address", "pk")]
+    whole = caps.organisation_cap()
+    context: dict[str, Any] = {
+        "here": "policies",
+        "now": now,
+        "problem": problem,
+        "conflict": conflict,
+        "differences": _differences(conflict, organisation_form or attach_form),
+        "may_edit": may_edit,
+        "rows": rows,
+        "workspaces": [
+            {
+                "workspace": workspace,
+                "form": _attach_form(
+                    f"workspace:{workspace.pk}", workspace.version, workspace.policy_id, attach_form
+                ),
+            }
+            for workspace in Workspace.objects.select_related("policy")
+        ],
+        "policies": Policy.objects.order_by("-is_default", "name"),
+        "organisation": whole,
+        "organisation_uses": _organisation_uses(rows),
+        "organisation_form": organisation_form or OrganisationCapForm(cap=whole),
+    }
+    return render(request, "approvals/caps.html", context, status=status)
+
+
+def _row(mailbox: Mailbox, now: datetime, may_edit: bool, typed: AttachForm | None) -> dict[str, Any]:
+    answer = caps.ask(mailbox.pk, now=now)
+    settings: MailboxSettings = mailbox_settings.of(mailbox.pk)
+    scope = f"mailbox:{mailbox.pk}"
+    return {
+        "mailbox": mailbox,
+        "policy": answer.effective.policy,
+        "source": source_words(answer.effective),
+        "uses": [
+            shown_use(use)
+            for use in answer.uses
+            if use.limit not in (Limit.ORGANISATION_HOUR, Limit.ORGANISATION_DAY)
+        ],
+        "all_uses": answer.uses,
+        "full": answer.full,
+        "ramp_until": answer.effective.ramp_until,
+        "ramp_cap": answer.effective.hour_cap,
+        "is_dry_run": settings.delivery == Delivery.DRY_RUN,
+        "evidence": comparisons.of(mailbox.pk, now=now),
+        "form": _attach_form(scope, settings.version, settings.policy_id, typed) if may_edit else None,
+    }
+
+
+def _attach_form(
+    scope: str, version: int, policy_id: int | None, typed: AttachForm | None = None
+) -> AttachForm:
+    if typed is not None and typed.cleaned_data.get("scope") == scope:
+        return typed
+    initial = {"scope": scope, "version": version, "policy": policy_id}
+    return AttachForm(initial=initial, auto_id=_attach_id(scope))
+
+
+def _attach_id(scope: str) -> str:
+    return f"attach-{scope.replace(':', '-')}-%s"
+
+
+def source_words(effective: caps.Effective) -> str:
+    """Which policy is in force and why."""
+    name = effective.policy.name
+    if effective.source is Source.MAILBOX:
+        return _("%(name)s, attached to the mailbox") % {"name": name}
+    if effective.source is Source.WORKSPACE:
+        return _("%(name)s, from workspace %(workspace)s") % {
+            "name": name,
+            "workspace": effective.workspace,
+        }
+    return _("%(name)s, the default") % {"name": name}
+
+
+def shown_use(use: Use) -> dict[str, Any]:
+    """One limit as the page draws it."""
+    return {
+        "word": LIMIT_WORDS[use.limit],
+        "use": use,
+        "is_spacing": use.limit is Limit.SPACING,
+        "is_full": use.opens_at is not None,
+        "width": min(METER_WIDTH, round(METER_WIDTH * use.used / use.cap)) if use.cap else METER_WIDTH,
+    }
+
+
+def _organisation_uses(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if not rows:
+        return []
+    whole = (Limit.ORGANISATION_HOUR, Limit.ORGANISATION_DAY)
+    return [shown_use(use) for use in rows[0]["all_uses"] if use.limit in whole]
