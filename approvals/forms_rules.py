@@ -250,13 +250,6 @@ def with_another_row(data: QueryDict, kind: str) -> QueryDict:
     return changed
 
 
-def with_version(data: QueryDict, version: int) -> QueryDict:
-    """What was typed, saved over the version that is shown now if it is sent again."""
-    changed = data.copy()
-    changed["version"] = str(version)
-    return changed
-
-
 def _rows_of(rule: Rule | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The rows of a form that nobody has typed in yet; a new rule begins with an empty condition and a hold."""
     if rule is None:

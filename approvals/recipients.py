@@ -12,12 +12,12 @@ from django.utils.translation import gettext as _
 
 from agentmail.addresses import AddressError, ascii_form, parse_address, parse_domain
 from agentmail.models import Mailbox
-from approvals import contacts, people
+from approvals import contacts, people, policy_scopes
 from approvals.content import Content
 from approvals.people import Person, Right
 from policies import changes, mailbox_settings, scopes
 from policies import recipients as lists
-from policies.models import RecipientEntry, RecipientKind, UnknownRecipient, Workspace
+from policies.models import RecipientEntry, RecipientKind, UnknownRecipient
 from policies.recipients import Match, NewEntry, Outcome
 
 
@@ -114,26 +114,6 @@ def rules_of(recipients: Iterable[Recipient]) -> tuple[str, ...]:
     )
 
 
-def scope_words(wanted: Iterable[str]) -> dict[str, str]:
-    """What each scope is called on a page and in a sentence."""
-    named = set(wanted)
-    mailboxes = dict(Mailbox.objects.filter(pk__in=_numbers(named, "mailbox:")).values_list("pk", "address"))
-    workspaces = dict(
-        Workspace.objects.filter(pk__in=_numbers(named, "workspace:")).values_list("pk", "name")
-    )
-    words = {scopes.mailbox_scope(pk): str(address) for pk, address in mailboxes.items()}
-    words |= {
-        scopes.workspace_scope(pk): _("workspace %(name)s") % {"name": name}
-        for pk, name in workspaces.items()
-    }
-    words[scopes.GLOBAL] = _("all mailboxes")
-    return {scope: words.get(scope, scope) for scope in named}
-
-
-def _numbers(named: Iterable[str], prefix: str) -> list[int]:
-    return [int(scope.removeprefix(prefix)) for scope in named if scope.startswith(prefix)]
-
-
 def denied_sentence(recipient: Recipient) -> str:
     """Which entry of which list denies an address."""
     entry = recipient.match.entry
@@ -142,7 +122,7 @@ def denied_sentence(recipient: Recipient) -> str:
     return _("%(address)s is denied by the entry %(pattern)s for %(scope)s.") % {
         "address": recipient.address,
         "pattern": entry.pattern,
-        "scope": scope_words([entry.scope])[entry.scope],
+        "scope": policy_scopes.word_of(entry.scope),
     }
 
 
@@ -153,13 +133,14 @@ def may_edit(person: Person, scope: str) -> bool:
     return people.may_everywhere(person, Right.EDIT_LISTS)
 
 
+_SEEING = (Right.READ_POLICIES, Right.EDIT_LISTS)
+
+
 def visible_scopes(person: Person) -> list[str] | None:
     """The scopes whose entries a person may see; None for all of them."""
-    rights = (Right.READ_POLICIES, Right.EDIT_LISTS)
-    if any(people.may_everywhere(person, right) for right in rights):
+    if any(people.may_everywhere(person, right) for right in _SEEING):
         return None
-    mailbox_ids = {pk for right in rights for pk in people.mailbox_ids_with(person, right)}
-    return list(dict.fromkeys(scope for pk in sorted(mailbox_ids) for scope in scopes.scopes_of(pk)))
+    return policy_scopes.visible_to(person, *_SEEING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,25 +178,14 @@ def visible_entries(person: Person, chosen: EntryFilter) -> QuerySet[RecipientEn
 
 def editable_scopes(person: Person) -> list[str]:
     """The scopes a person may add entries to, the widest first."""
-    mine = [scopes.mailbox_scope(pk) for pk in people.mailbox_ids_with(person, Right.EDIT_LISTS)]
-    if not people.may_everywhere(person, Right.EDIT_LISTS):
-        return mine
-    workspaces = Workspace.objects.values_list("pk", flat=True)
-    return [scopes.GLOBAL, *map(scopes.workspace_scope, workspaces), *mine]
+    if people.may_everywhere(person, Right.EDIT_LISTS):
+        return policy_scopes.every()
+    return [scopes.mailbox_scope(pk) for pk in people.mailbox_ids_with(person, Right.EDIT_LISTS)]
 
 
 def all_scopes(person: Person) -> list[str]:
     """Every scope whose entries a person may see, the widest first."""
-    visible = visible_scopes(person)
-    if visible is not None:
-        return sorted(visible, key=lambda scope: (scope != scopes.GLOBAL, scope.startswith("mailbox:")))
-    mailbox_ids = Mailbox.objects.order_by("address").values_list("pk", flat=True)
-    workspaces = Workspace.objects.values_list("pk", flat=True)
-    return [
-        scopes.GLOBAL,
-        *map(scopes.workspace_scope, workspaces),
-        *map(scopes.mailbox_scope, mailbox_ids),
-    ]
+    return policy_scopes.visible_to(person, *_SEEING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +284,7 @@ def tried(mailbox: Mailbox, address: str) -> Trial:
         sentence = _("%(address)s is allowed by the entry %(pattern)s for %(scope)s.") % {
             "address": recipient.address,
             "pattern": entry.pattern,
-            "scope": scope_words([entry.scope])[entry.scope],
+            "scope": policy_scopes.word_of(entry.scope),
         }
         return Trial(recipient, sentence, _("allowed"), _("allowed"))
     settings = mailbox_settings.of(mailbox.pk)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Count, Max, QuerySet, TextField
 from django.db.models.functions import Cast
-from django.utils.translation import gettext as _
 
-from agentmail.models import Mailbox
+from approvals import policy_scopes
 from approvals.models import InboundJudgement, Judgement, JudgementRule
 from approvals.people import Person, Right
 from approvals.queries import visible_mailboxes
-from policies.models import EnforcedAt, Rule, Trigger, Workspace, WorkspaceMember
+from policies.models import EnforcedAt, Rule, Trigger
 from policies.rules import provider_obstacle
-from policies.scopes import GLOBAL, mailbox_scope, workspace_scope
 
 JUDGEMENTS_SHOWN = 50
 
@@ -31,14 +29,12 @@ class Hits:
 
 def scope_words(person: Person) -> dict[str, str]:
     """Every scope of the mailboxes whose policies a person may read, the widest first, with its word."""
-    mailboxes = list(visible_mailboxes(person, Right.READ_POLICIES))
-    return {GLOBAL: _("Everywhere")} | _workspaces(mailboxes) | _mailboxes(mailboxes)
+    return policy_scopes.words_of(policy_scopes.visible_to(person, Right.READ_POLICIES))
 
 
 def all_scopes() -> dict[str, str]:
     """Every scope there is, with its word: what an admin may choose from."""
-    workspaces = {workspace_scope(one.pk): _workspace_word(one) for one in Workspace.objects.all()}
-    return {GLOBAL: _("Everywhere")} | workspaces | _mailboxes(Mailbox.objects.all())
+    return policy_scopes.words_of(policy_scopes.every())
 
 
 def rules_for(person: Person) -> list[Rule]:
@@ -97,17 +93,3 @@ def _inbound(person: Person, rule: Rule) -> QuerySet[InboundJudgement]:
         .annotate(rules_text=Cast("rules", TextField()))
         .filter(rules_text__contains=f'"rule:{rule.pk}:')
     )
-
-
-def _workspaces(mailboxes: Collection[Mailbox]) -> dict[str, str]:
-    members = WorkspaceMember.objects.filter(mailbox_id__in=[mailbox.pk for mailbox in mailboxes])
-    joined = Workspace.objects.filter(pk__in=members.values("workspace"))
-    return {workspace_scope(one.pk): _workspace_word(one) for one in joined}
-
-
-def _workspace_word(workspace: Workspace) -> str:
-    return _("Workspace %(name)s") % {"name": workspace.name}
-
-
-def _mailboxes(mailboxes: Iterable[Mailbox]) -> dict[str, str]:
-    return {mailbox_scope(mailbox.pk): mailbox.address for mailbox in mailboxes}

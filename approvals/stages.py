@@ -78,14 +78,7 @@ def visible(person: User, *, limit: int = 20) -> list[StagedRelease]:
     rows = StagedRelease.objects.select_related("started_by").order_by(
         F("ended_at").desc(nulls_first=True), "-pk"
     )
-    return [row for row in rows[: limit * 2] if _is_visible(person, row.scope)][:limit]
-
-
-def _is_visible(person: User, scope: str) -> bool:
-    kind, _colon, name = scope.partition(":")
-    if kind == "mailbox":
-        return people.may(person, people.Right.SEE, int(name))
-    return people.may(person, people.Right.SEE)
+    return [row for row in rows[: limit * 2] if switchboard.may_see(person, row.scope)][:limit]
 
 
 def advance_all() -> int:

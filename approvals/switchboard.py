@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from agentmail.addresses import AddressError, parse_address
 from agentmail.models import Mailbox
-from approvals import mailboxes, people, switch_scopes, wake
+from approvals import mailboxes, people, policy_scopes, switch_scopes, wake
 from approvals.models import Send
 from approvals.states import SendState
 from approvals.transitions import sends
@@ -182,22 +182,6 @@ def named(kind: str, text: str, *, person: people.Person | None = None) -> str:
     return switch.domain_scope(domain)
 
 
-def words(scope: str) -> str:
-    """What a scope is called on pages and in messages."""
-    kind, _colon, name = scope.partition(":")
-    if kind == "mailbox":
-        address = Mailbox.objects.filter(pk=int(name)).values_list("address", flat=True).first()
-        return _("mailbox %(name)s") % {"name": address or name}
-    if kind == "workspace":
-        called = Workspace.objects.filter(pk=int(name)).values_list("name", flat=True).first()
-        return _("workspace %(name)s") % {"name": called or name}
-    if kind == "agent":
-        return _("agent %(name)s") % {"name": name}
-    if kind == "domain":
-        return _("domain %(name)s") % {"name": name}
-    return _("all sending")
-
-
 @dataclass(frozen=True, slots=True)
 class Stopped:
     """A scope that is stopped, as a person sees it."""
@@ -210,16 +194,26 @@ class Stopped:
 
 def stopped(person: people.Person | None = None) -> list[Stopped]:
     """What is stopped now, latest first; with a person, without the mailboxes they do not see."""
-    found = []
-    all_mailboxes = [switch.mailbox_scope(pk) for pk in Mailbox.objects.values_list("pk", flat=True)]
+    all_mailboxes = [scopes.mailbox_scope(pk) for pk in Mailbox.objects.values_list("pk", flat=True)]
     missing = switch.without_row(all_mailboxes)
-    for reading in [*switch.engaged(), *(switch.read([scope]) for scope in missing)]:
-        kind, _colon, name = reading.scope.partition(":")
-        if person is not None and kind == "mailbox" and not people.may(person, people.Right.SEE, int(name)):
-            continue
-        may = person is not None and may_release(person, reading.scope)
-        found.append(Stopped(reading.scope, words(reading.scope), reading, may))
-    return found
+    readings = [*switch.engaged(), *(switch.read([scope]) for scope in missing)]
+    words = policy_scopes.words_of(reading.scope for reading in readings)
+    return [
+        Stopped(
+            reading.scope,
+            words[reading.scope],
+            reading,
+            may_release=person is not None and may_release(person, reading.scope),
+        )
+        for reading in readings
+        if person is None or may_see(person, reading.scope)
+    ]
+
+
+def may_see(person: people.Person, scope: str) -> bool:
+    """Whether a person may know that a scope is stopped: everybody here does, but for mailboxes they do not see."""
+    kind, _colon, name = scope.partition(":")
+    return people.may(person, people.Right.SEE, int(name) if kind == "mailbox" else None)
 
 
 def _check_scope(scope: str) -> None:

@@ -22,10 +22,10 @@ from django.utils.translation import gettext_lazy as _lazy
 from audit.record import Actor, record
 from policies import locks
 from policies.models import Switch
+from policies.scopes import GLOBAL
 
 logger = logging.getLogger(__name__)
 
-GLOBAL = "global"
 READ_LIMIT = "3s"
 FLIP_TRIES = 3
 STOP_FILE_REASON_CHARACTERS = 200
@@ -80,10 +80,6 @@ class Flip:
     drained: bool
     waited_seconds: float
     has_changed: bool = True
-
-
-def mailbox_scope(mailbox_id: int) -> str:
-    return f"mailbox:{mailbox_id}"
 
 
 def agent_scope(agent_id: str) -> str:

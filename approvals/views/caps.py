@@ -19,6 +19,7 @@ from approvals import comparisons, people
 from approvals.forms_caps import AttachForm, OrganisationCapForm, PolicyForm
 from approvals.people import Right
 from approvals.views.access import person_of, signed_in
+from approvals.views.versions import differences, version_given, with_version
 from approvals.views.writing import NotWritable, nothing_changed
 from audit.clock import database_now
 from policies import caps, changes, mailbox_settings
@@ -88,7 +89,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
         current = conflict.current
         if not isinstance(current, Policy):
             return _page(request, problem=_("Somebody else removed this policy meanwhile."), status=409)
-        again = PolicyForm(_with_version(request, current.version), policy=current)
+        again = PolicyForm(with_version(request.POST, current.version), policy=current)
         again.is_valid()
         return _policy_page(request, again, policy=current, conflict=conflict, status=409)
     except NotWritable:
@@ -104,7 +105,7 @@ def make_default(request: HttpRequest, pk: int) -> HttpResponseBase:
     person = _admin(request)
 
     def act() -> None:
-        caps.make_default(pk, version=_version(request), actor=people.actor_for(person))
+        caps.make_default(pk, version=version_given(request), actor=people.actor_for(person))
         messages.success(
             request, _("%(name)s holds where nothing nearer is attached.") % {"name": policy.name}
         )
@@ -122,7 +123,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponseBase:
         return _page(request, problem=problem, status=409)
 
     def act() -> None:
-        changes.remove(Policy, pk, version=_version(request), actor=people.actor_for(person))
+        changes.remove(Policy, pk, version=version_given(request), actor=people.actor_for(person))
         messages.success(request, _("Removed."))
 
     try:
@@ -157,7 +158,9 @@ def attach(request: HttpRequest) -> HttpResponseBase:
         act()
     except changes.Conflict as conflict:
         current = found.version if isinstance(found, Workspace) else mailbox_settings.of(found.pk).version
-        again = AttachForm(_with_version(request, current), auto_id=_attach_id(form.cleaned_data["scope"]))
+        again = AttachForm(
+            with_version(request.POST, current), auto_id=_attach_id(form.cleaned_data["scope"])
+        )
         again.is_valid()
         return _page(request, attach_form=again, conflict=conflict, status=409)
     except NotWritable:
@@ -178,7 +181,7 @@ def organisation(request: HttpRequest) -> HttpResponseBase:
         )
     except changes.Conflict as conflict:
         current = caps.organisation_cap()
-        again = OrganisationCapForm(_with_version(request, current.version), cap=current)
+        again = OrganisationCapForm(with_version(request.POST, current.version), cap=current)
         again.is_valid()
         return _page(request, organisation_form=again, conflict=conflict, status=409)
     except NotWritable:
@@ -224,35 +227,6 @@ def _target(kind: str, pk: int) -> Workspace | Mailbox:
     return found
 
 
-def _version(request: HttpRequest) -> int:
-    given = request.POST.get("version", "")
-    return int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0
-
-
-def _with_version(request: HttpRequest, version: int) -> Any:
-    data = request.POST.copy()
-    data["version"] = str(version)
-    return data
-
-
-def _differences(conflict: changes.Conflict | None, form: forms.BaseForm | None) -> list[dict[str, Any]]:
-    if conflict is None:
-        return []
-    labels = {name: field.label for name, field in form.fields.items()} if form is not None else {}
-    return [
-        {
-            "field": labels.get(name) or name.replace("_", " "),
-            "stored": _plain(stored),
-            "yours": _plain(typed),
-        }
-        for name, (stored, typed) in conflict.differences.items()
-    ]
-
-
-def _plain(value: Any) -> str:
-    return _("none") if value is None else str(value)
-
-
 def _first_fault(form: forms.Form) -> str:
     return next((str(fault) for faults in form.errors.values() for fault in faults), "")
 
@@ -271,7 +245,7 @@ def _policy_page(
         "form": form,
         "policy": Policy.objects.filter(pk=policy.pk).first() if policy is not None else None,
         "conflict": conflict,
-        "differences": _differences(conflict, form),
+        "differences": differences(conflict, form.fields),
         "problem": problem,
         "may_edit": people.may_everywhere(person_of(request), Right.EDIT_POLICIES),
     }
@@ -295,12 +269,13 @@ def _page(
     mailboxes = Mailbox.objects.filter(pk__in=people.mailbox_ids_with(person, Right.READ_POLICIES))
     rows = [_row(mailbox, now, may_edit, attach_form) for mailbox in mailboxes.order_by("address", "pk")]
     whole = caps.organisation_cap()
+    typed = organisation_form or attach_form
     context: dict[str, Any] = {
         "here": "policies",
         "now": now,
         "problem": problem,
         "conflict": conflict,
-        "differences": _differences(conflict, organisation_form or attach_form),
+        "differences": differences(conflict, typed.fields if typed is not None else None),
         "may_edit": may_edit,
         "rows": rows,
         "workspaces": [

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -27,6 +27,7 @@ from approvals.forms_categories import (
 )
 from approvals.people import Right
 from approvals.views.access import person_of, signed_in
+from approvals.views.versions import differences, with_version
 from approvals.views.writing import NotWritable, nothing_changed
 from audit.record import Actor
 from policies import categories as domain
@@ -294,13 +295,9 @@ def _written(
         form.add_error(refusal.field if refusal.field in form.fields else None, str(refusal))
         return page(status=422)
     except Conflict as conflict:
-        differences = _differences(form, conflict)
         if isinstance(form, Versioned) and conflict.current is not None:
-            # Sent once more, it is written over what was just shown.
-            data = cast(QueryDict, form.data).copy()
-            data["version"] = str(conflict.current.version)
-            form.data = data
-        return page(conflict=conflict, differences=differences, status=409)
+            form.data = with_version(form.data, conflict.current.version)
+        return page(conflict=conflict, differences=differences(conflict, form.fields), status=409)
     except NotWritable:
         return page(problem=nothing_changed(), status=503)
     messages.success(request, done)
@@ -325,24 +322,6 @@ def _removed(
     return redirect("approvals:categories")
 
 
-def _differences(form: forms.Form, conflict: Conflict) -> list[dict[str, str]]:
-    return [
-        {
-            "field": str(form.fields[name].label or name),
-            "stored": _as_text(stored),
-            "yours": _as_text(yours),
-        }
-        for name, (stored, yours) in conflict.differences.items()
-        if name in form.fields
-    ]
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return _("yes") if value else _("no")
-    return "\n".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
 def _list_page(
     request: HttpRequest,
     *,
@@ -350,7 +329,7 @@ def _list_page(
     domains: DomainForm | None = None,
     problem: str = "",
     conflict: Conflict | None = None,
-    differences: list[dict[str, str]] | None = None,
+    differences: Sequence[dict[str, str]] = (),
     status: int = 200,
 ) -> HttpResponse:
     person = person_of(request)
@@ -376,7 +355,7 @@ def _list_page(
         "tiers": list(Tier),
         "problem": problem,
         "conflict": conflict,
-        "differences": differences or [],
+        "differences": differences,
     }
     return render(request, "approvals/categories.html", context, status=status)
 
@@ -406,7 +385,7 @@ def _category_page(
     tighter: TighterForm | None = None,
     problem: str = "",
     conflict: Conflict | None = None,
-    differences: list[dict[str, str]] | None = None,
+    differences: Sequence[dict[str, str]] = (),
     status: int = 200,
 ) -> HttpResponse:
     person = person_of(request)
@@ -433,7 +412,7 @@ def _category_page(
         "may_remove": row is not None and not row.shipped_key,
         "problem": problem,
         "conflict": conflict,
-        "differences": differences or [],
+        "differences": differences,
     }
     return render(request, "approvals/category.html", context, status=status)
 
@@ -446,7 +425,7 @@ def _family_page(
     *,
     problem: str = "",
     conflict: Conflict | None = None,
-    differences: list[dict[str, str]] | None = None,
+    differences: Sequence[dict[str, str]] = (),
     status: int = 200,
 ) -> HttpResponse:
     context: dict[str, Any] = {
@@ -457,6 +436,6 @@ def _family_page(
         "may_edit": people.may_everywhere(person_of(request), Right.EDIT_POLICIES),
         "problem": problem,
         "conflict": conflict,
-        "differences": differences or [],
+        "differences": differences,
     }
     return render(request, "approvals/family.html", context, status=status)

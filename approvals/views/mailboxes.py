@@ -30,6 +30,7 @@ from approvals.views.caps import shown_use, source_words
 from approvals.views.modes import PURPOSES
 from approvals.views.operations import ReleaseForm, StopForm, acknowledged, not_written, released
 from approvals.views.reauthentication import PasswordAgain
+from approvals.views.versions import with_version
 from approvals.views.writing import NotWritable, nothing_changed
 from audit.clock import database_now
 from policies import caps, changes, mailbox_settings, switch
@@ -204,9 +205,8 @@ def leave_dry_run(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     except rehearsal.RehearsalRefused as refusal:
         return _page(request, found, leave_form=form, problem=str(refusal), status=403)
     except changes.Conflict as conflict:
-        data = request.POST.copy()
-        data["version"] = str(conflict.current.version if conflict.current is not None else 0)
-        again = LeaveForm(data, request=request)
+        now = conflict.current.version if conflict.current is not None else 0
+        again = LeaveForm(with_version(request.POST, now), request=request)
         again.is_valid()
         return _page(request, found, leave_form=again, problem=_settings_changed(), status=409)
     except NotWritable:

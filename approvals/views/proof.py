@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from approvals import proof, switchboard
+from approvals import policy_scopes, proof
 from approvals.proof import STOPS_SHOWN, Stop
 from approvals.views.access import person_of, signed_in
 
@@ -33,7 +33,7 @@ def switch_proof(request: HttpRequest) -> HttpResponseBase:
         "here": "policies",
         "now": timezone.now(),
         "rows": [
-            {"stop": stop, "words": switchboard.words(stop.scope), "picture": _picture(stop)}
+            {"stop": stop, "words": policy_scopes.word_of(stop.scope), "picture": _picture(stop)}
             for stop in stops
         ],
         "paging": {"next_address": more, "first_address": address if before is not None else ""},

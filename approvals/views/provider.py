@@ -37,6 +37,7 @@ from approvals.people import Right
 from approvals.provider_rules import ChangedMeanwhile, Held, ProviderRefused
 from approvals.queries import visible_mailboxes
 from approvals.views.access import person_of, signed_in
+from approvals.views.versions import version_given
 from approvals.views.writing import NotWritable, nothing_changed
 from policies import changes
 from policies.models import ProviderIntent, ProviderKind, ValueList, Workspace
@@ -348,7 +349,7 @@ def provider_forget(request: HttpRequest, intent_id: int) -> HttpResponseBase:
     if intent is None:
         raise Http404
     try:
-        provider_drift.forget(intent_id, version=_version(request), actor=_actor(request))
+        provider_drift.forget(intent_id, version=version_given(request), actor=_actor(request))
     except changes.Conflict:
         problem = _("Somebody else changed what is wanted meanwhile. Look at it and decide again.")
         return _wanted_page(request, problem=problem, status=409)
@@ -433,11 +434,6 @@ def _kind(slug: str) -> ProviderKind:
 
 def _actor(request: HttpRequest) -> Any:
     return people.actor_for(person_of(request))
-
-
-def _version(request: HttpRequest) -> int:
-    given = request.POST.get("version", "")
-    return int(given) if given.isascii() and given.isdigit() and len(given) < 10 else -1
 
 
 def _held_to_write(request: HttpRequest, slug: str, object_id: str) -> Held | HttpResponse:

@@ -26,7 +26,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from agentmail.addresses import AddressError
 from agentmail.models import Mailbox
-from approvals import people, recipient_files, recipients
+from approvals import people, policy_scopes, recipient_files, recipients
 from approvals.forms import REASON_CHARACTERS, SEARCH_CHARACTERS
 from approvals.people import Person, Right
 from approvals.recipients import Added, EntryFilter, LinesRefused
@@ -44,8 +44,7 @@ LINES_CHARACTERS = 400_000
 
 
 def scope_choices(scopes: Sequence[str]) -> list[tuple[str, str]]:
-    words = recipients.scope_words(scopes)
-    return [(scope, words[scope]) for scope in scopes]
+    return list(policy_scopes.words_of(scopes).items())
 
 
 class EntryPlaceField(forms.CharField):
@@ -420,7 +419,7 @@ def _page(
     chosen = filter_form.chosen()
     rows = list(recipients.visible_entries(person, chosen)[: ENTRIES_SHOWN + 1])
     shown, has_more = rows[:ENTRIES_SHOWN], len(rows) > ENTRIES_SHOWN
-    words = recipients.scope_words({row.scope for row in shown})
+    words = policy_scopes.words_of(row.scope for row in shown)
     is_trial = "address" in request.GET
     trial_form = TrialForm(request.GET if is_trial else None, person=person)
     trial = None
@@ -465,7 +464,7 @@ def _entry_page(
     context: dict[str, Any] = {
         "here": "policies",
         "entry": found,
-        "scope": recipients.scope_words([found.scope])[found.scope],
+        "scope": policy_scopes.word_of(found.scope),
         "may_edit": recipients.may_edit(person_of(request), found.scope),
         "form": form or NoteForm(initial={"version": found.version, "note": found.note}),
         "rule": f"recipiententry:{found.pk}",

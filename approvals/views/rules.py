@@ -21,10 +21,10 @@ from approvals.forms_rules import (
     RuleEditor,
     digest_of,
     with_another_row,
-    with_version,
 )
 from approvals.people import Right
 from approvals.views.access import person_of, signed_in
+from approvals.views.versions import differences, version_given, with_version
 from approvals.views.writing import NotWritable, nothing_changed
 from policies import exchange
 from policies import rules as domain
@@ -87,7 +87,9 @@ def switch_on(request: HttpRequest, pk: int) -> HttpResponseBase:
     _editor_or_403(request)
     wanted = request.POST.get("is_enabled") == "yes"
     try:
-        domain.switch_on(pk, wanted, version=_version(request), actor=people.actor_for(person_of(request)))
+        domain.switch_on(
+            pk, wanted, version=version_given(request), actor=people.actor_for(person_of(request))
+        )
     except Conflict:
         return _detail(request, found, problem=_changed_meanwhile(), status=409)
     except NotWritable:
@@ -105,7 +107,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponseBase:
     found = _found(request, pk)
     _editor_or_403(request)
     try:
-        domain.remove(pk, version=_version(request), actor=people.actor_for(person_of(request)))
+        domain.remove(pk, version=version_given(request), actor=people.actor_for(person_of(request)))
     except Conflict:
         return _detail(request, found, problem=_changed_meanwhile(), status=409)
     except NotWritable:
@@ -129,11 +131,6 @@ def _found(request: HttpRequest, pk: int) -> Rule:
 def _editor_or_403(request: HttpRequest) -> None:
     if not people.may_everywhere(person_of(request), Right.EDIT_POLICIES):
         raise PermissionDenied
-
-
-def _version(request: HttpRequest) -> int:
-    given = request.POST.get("version", "")
-    return int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0
 
 
 def _changed_meanwhile() -> str:
@@ -192,7 +189,7 @@ def _form_page(
         "faults": [] if is_unfinished or status == 200 else editor.faults(),
         "problem": problem,
         "conflict": conflict,
-        "differences": _differences(conflict) if conflict is not None else [],
+        "differences": differences(conflict, in_words=_plain),
         "fields": [
             {
                 "name": name,
@@ -207,13 +204,6 @@ def _form_page(
         "actions": [{"name": name, "word": word} for name, word in ACTION_WORDS.items()],
     }
     return render(request, "approvals/rule_form.html", context, status=status)
-
-
-def _differences(conflict: Conflict) -> list[dict[str, str]]:
-    return [
-        {"field": name, "stored": _plain(stored), "yours": _plain(wanted)}
-        for name, (stored, wanted) in conflict.differences.items()
-    ]
 
 
 def _plain(value: Any) -> str:

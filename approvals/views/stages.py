@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
-from approvals import people, stages, switchboard
+from approvals import people, policy_scopes, stages, switchboard
 from approvals.people import Person, Right
 from approvals.queries import visible_mailboxes
 from approvals.views.access import person_of, signed_in
@@ -109,7 +109,7 @@ def _places(person: Person) -> list[tuple[str, str, int]]:
     """The scopes with mail held by a stop that the person may resume: scope, words, how many."""
     scopes = [switch.GLOBAL] if people.may_everywhere(person, Right.RESUME) else []
     scopes += [mailbox.scope for mailbox in visible_mailboxes(person, Right.RESUME)]
-    found = [(scope, switchboard.words(scope), stages.held_in(scope)) for scope in scopes]
+    found = [(scope, policy_scopes.word_of(scope), stages.held_in(scope)) for scope in scopes]
     return [place for place in found if place[2]]
 
 
@@ -131,7 +131,7 @@ def _page(
         "rows": [
             {
                 "release": one,
-                "words": switchboard.words(one.scope),
+                "words": policy_scopes.word_of(one.scope),
                 "may_end": one.ended_at is None and switchboard.may_stop(person, one.scope),
             }
             for one in stages.visible(person)

@@ -13,14 +13,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_http_methods
 
-from approvals import people, switchboard
+from approvals import people, policy_scopes
 from approvals.forms import REASON_CHARACTERS
 from approvals.people import Right
-from approvals.queries import visible_mailboxes
 from approvals.views.access import person_of, signed_in
+from approvals.views.versions import differences, with_version
 from approvals.views.writing import NotWritable, nothing_changed
-from policies import changes, scopes, switch, trips
-from policies.models import TripLimits, Workspace
+from policies import changes, switch, trips
+from policies.models import TripLimits
 
 WORDS: Mapping[str, tuple[Any, Any]] = {
     "window_hours": (_lazy("Hours looked back for bounces and failures"), ""),
@@ -112,23 +112,20 @@ def limits(request: HttpRequest) -> HttpResponseBase:
             )
             messages.success(request, _("Kept. The next look at the mailboxes, within a minute, goes by it."))
     except changes.Conflict as conflict:
-        return _page(request, scope, form, conflict=conflict, status=409)
+        stored_now = TripLimits.objects.filter(scope=scope).first()
+        now = stored_now.version if stored_now is not None else 0
+        again = TripForm(with_version(request.POST, now), limits=shown, version=now)
+        again.is_valid()
+        return _page(request, scope, again, conflict=conflict, status=409)
     except NotWritable:
         return _page(request, scope, form, problem=nothing_changed(), status=503)
     return redirect("approvals:trips")
 
 
 def _scope(request: HttpRequest) -> str:
-    """The scope of the address: everywhere, or a workspace or mailbox that is there and visible."""
+    """The scope of the address: everywhere, or a workspace or mailbox that the person may see."""
     scope = request.GET.get("scope", switch.GLOBAL)
-    kind, _colon, name = scope.partition(":")
-    if scope == switch.GLOBAL:
-        return scope
-    if not switch.is_scope(scope) or kind not in ("mailbox", "workspace"):
-        raise Http404
-    if kind == "mailbox" and not visible_mailboxes(person_of(request)).filter(pk=int(name)).exists():
-        raise Http404
-    if kind == "workspace" and not Workspace.objects.filter(pk=int(name)).exists():
+    if scope not in policy_scopes.visible_to(person_of(request), Right.READ_POLICIES):
         raise Http404
     return scope
 
@@ -144,32 +141,21 @@ def _page(
 ) -> HttpResponse:
     person = person_of(request)
     own = {row.scope: row for row in TripLimits.objects.all()}
-    places = [switch.GLOBAL]
-    places += [scopes.workspace_scope(pk) for pk in Workspace.objects.values_list("pk", flat=True)]
-    boxes = {box.scope: box.address for box in visible_mailboxes(person)}
+    words = policy_scopes.words_of(policy_scopes.visible_to(person, Right.READ_POLICIES))
     context: dict[str, Any] = {
         "here": "policies",
         "now": timezone.now(),
         "scope": scope,
-        "words": _words(scope, boxes),
+        "words": words[scope],
         "form": form,
         "places": [
-            {"scope": one, "words": _words(one, boxes), "row": own.get(one), "is_here": one == scope}
-            for one in [*places, *boxes]
+            {"scope": one, "words": word, "row": own.get(one), "is_here": one == scope}
+            for one, word in words.items()
         ],
         "may_edit": people.may_everywhere(person, Right.EDIT_POLICIES),
         "may_remove": scope in own,
-        "differences": [
-            {"word": WORDS[name][0] if name in WORDS else name, "stored": stored, "typed": typed}
-            for name, (stored, typed) in (conflict.differences if conflict else {}).items()
-        ],
+        "differences": differences(conflict, form.fields),
         "conflict": conflict,
         "problem": problem,
     }
     return render(request, "approvals/trips.html", context, status=status)
-
-
-def _words(scope: str, boxes: Mapping[str, str]) -> str:
-    if scope == switch.GLOBAL:
-        return _("the whole desk")
-    return boxes.get(scope) or switchboard.words(scope)

@@ -14,9 +14,10 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from approvals import people, rulebook
-from approvals.forms_rules import ItemsForm, ValueListForm, with_version
+from approvals.forms_rules import ItemsForm, ValueListForm
 from approvals.people import Right
 from approvals.views.access import person_of, signed_in
+from approvals.views.versions import differences, with_version
 from approvals.views.writing import NotWritable, nothing_changed
 from policies import lists as domain
 from policies.changes import Conflict
@@ -206,17 +207,13 @@ def _form_page(
     problem: str = "",
     status: int = 200,
 ) -> HttpResponse:
-    differences = conflict.differences.items() if conflict is not None else ()
     context: dict[str, Any] = {
         "here": "policies",
         "list": found,
         "form": form,
         "problem": problem,
         "conflict": conflict,
-        "differences": [
-            {"field": name, "stored": str(stored), "yours": str(wanted)}
-            for name, (stored, wanted) in differences
-        ],
+        "differences": differences(conflict, form.fields),
     }
     return render(request, "approvals/value_list_form.html", context, status=status)
 

@@ -12,7 +12,7 @@ from approvals import arrival, people
 from approvals.models import Judgement
 from audit.record import SYSTEM
 from policies import lists, rules
-from policies.models import Rule, ValueList
+from policies.models import Rule, ValueList, Workspace
 from tests.database import read_only
 from tests.pages import scenes
 from tests.pages.pages import browser
@@ -485,3 +485,13 @@ def test_an_export_holds_the_rules_a_person_sees(alice, rule, orders):
     told = json.loads(browser(alice).get(reverse("approvals:rules_export")).content)
 
     assert [one["name"] for one in told["rules"]] == ["Every compose is held for a person", "No rivals"]
+
+
+def test_an_admin_sees_the_rules_of_a_workspace_that_no_mailbox_is_in_yet(carol):
+    workspace = Workspace.objects.create(name="Board")
+    made = rules.create(BLOCK | {"scope": f"workspace:{workspace.pk}"}, actor=SYSTEM)
+
+    page = browser(carol).page(reverse("approvals:rules"))
+
+    assert made.name in page.text()
+    assert "workspace Board" in page.text()

@@ -13,7 +13,7 @@ from audit.models import Entry
 from audit.record import SYSTEM
 from policies import scopes, switch, trips
 from policies.models import TripLimits, Workspace, WorkspaceMember
-from tests.pages import scenes, sends
+from tests.pages import pages, scenes, sends
 
 pytestmark = pytest.mark.django_db
 
@@ -254,6 +254,9 @@ def test_two_admins_who_save_at_once_get_the_difference(box, ada):
     assert "7" in shown
     assert 'value="9"' in response.content.decode()
     assert trips.of_scope(switch.GLOBAL).bounce_percent == 7
+    again = pages.looked_at(response).form_values("limits")
+    assert sends.signed_in(ada).post("/policies/trips/?scope=global", again).status_code == 302
+    assert trips.of_scope(switch.GLOBAL).bounce_percent == 9
 
 
 def test_limits_of_a_mailbox_are_removed_again(box, ada):
@@ -286,3 +289,14 @@ def test_the_page_of_the_limits_answers_each_role(role, seen, saved):
 
     assert sends.signed_in(person).get("/policies/trips/").status_code == seen
     assert save(person).status_code == saved
+
+
+def test_limits_of_a_workspace_without_an_own_mailbox_do_not_exist(box, mara):
+    own = Workspace.objects.create(name="Support")
+    WorkspaceMember.objects.create(workspace=own, mailbox_id=box.pk)
+    foreign = Workspace.objects.create(name="Board")
+    client = sends.signed_in(mara)
+
+    assert client.get(f"/policies/trips/?scope={scopes.workspace_scope(own.pk)}").status_code == 200
+    assert client.get(f"/policies/trips/?scope={scopes.workspace_scope(foreign.pk)}").status_code == 404
+    assert "Board" not in client.get("/policies/trips/").content.decode()
