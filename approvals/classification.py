@@ -13,18 +13,16 @@ from approvals.models import Draft, Revision
 from policies import categories, engine
 from policies import rules as rules_of_ours
 from policies.classifier import Classification, Mail, Reason, classify
+from policies.in_force import InForce
 from policies.lists import StoredLists
-from policies.models import Rule, Trigger
 
 
-def classification_of(
-    draft: Draft, revision: Revision, rules: Sequence[Rule] | None = None
-) -> Classification:
-    """Judge one revision of a draft by the categories in force; `rules` are asked instead of those in force."""
-    return classify(mail_of(draft, revision, rules), categories.rulebook())
+def classification_of(draft: Draft, revision: Revision, in_force: InForce | None = None) -> Classification:
+    """Judge one revision of a draft by the categories, and by the rules that set one; those in force unless given."""
+    return classify(mail_of(draft, revision, in_force or InForce(draft.mailbox_id)), categories.rulebook())
 
 
-def mail_of(draft: Draft, revision: Revision, rules: Sequence[Rule] | None = None) -> Mail:
+def mail_of(draft: Draft, revision: Revision, in_force: InForce) -> Mail:
     """The draft as the classifier sees it; it is incomplete while it, or what it answers, is not read in full."""
     answered = (
         Message.objects.filter(mailbox_id=draft.mailbox_id, provider_id=draft.parent_message_id).first()
@@ -40,7 +38,7 @@ def mail_of(draft: Draft, revision: Revision, rules: Sequence[Rule] | None = Non
         domains=_domains([*revision.recipients(), *(str(entry["email"]) for entry in revision.reply_to)]),
         agent_category=draft.agent_category,
         agent_confidence=draft.agent_confidence,
-        rule_category=_category_by_rules(draft, revision, rules) if draft.is_complete else "",
+        rule_category=_category_by_rules(draft, revision, in_force) if draft.is_complete else "",
         is_complete=draft.is_complete and is_answered_read,
     )
 
@@ -54,9 +52,8 @@ def sentence_of(reasons: Sequence[Reason]) -> str:
     )
 
 
-def _category_by_rules(draft: Draft, revision: Revision, supposed: Sequence[Rule] | None) -> str:
-    in_force = rules_of_ours.in_force(draft.mailbox_id, Trigger.OUTBOUND) if supposed is None else supposed
-    asked = [rule for rule in in_force if rules_of_ours.sets_category(rule)]
+def _category_by_rules(draft: Draft, revision: Revision, in_force: InForce) -> str:
+    asked = [rule for rule in in_force.outbound_rules if rules_of_ours.sets_category(rule)]
     if not asked:
         return ""
     fields = rules_of_ours.fields_of(asked)

@@ -13,6 +13,7 @@ from audit.clock import database_now
 from policies import changes, engine, rules
 from policies.lists import StoredLists
 from policies.models import Trigger
+from policies.scopes import scopes_of
 
 logger = logging.getLogger(__name__)
 STAGE = "inbox_processing"
@@ -30,7 +31,7 @@ def judge(message: Message) -> InboundJudgement | None:
     known = InboundJudgement.objects.filter(message=message).first()
     if known is not None:
         return known
-    asked = rules.in_force(message.mailbox_id, Trigger.INBOUND)
+    asked = rules.in_force(scopes_of(message.mailbox_id), Trigger.INBOUND)
     subject = subjects.inbound(message)
     outcome = engine.evaluate(subject, asked, StoredLists())
     try:

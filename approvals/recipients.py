@@ -67,13 +67,17 @@ def parse_pattern(text: str, kind: str) -> str:
     return lists.without_tag(address) if kind == RecipientKind.DENY else address
 
 
-def judged(mailbox: Mailbox, addresses: Iterable[str]) -> list[Recipient]:
+def judged(
+    mailbox: Mailbox, addresses: Iterable[str], *, within: Sequence[str] | None = None
+) -> list[Recipient]:
     """What the lists say about each address of a mail from this mailbox, in order, each once.
+
+    `within` are the scopes of the mailbox, where the caller has read them.
 
     Raises `AddressError` for an address that is not in the strict form.
     """
     asked = list(dict.fromkeys(lists.normalised(parse_address(address)) for address in addresses))
-    found = lists.matches(asked, scopes.scopes_of(mailbox.pk))
+    found = lists.matches(asked, scopes.scopes_of(mailbox.pk) if within is None else within)
     known = contacts.known_among(mailbox.pk, contacts.domains_of(asked))
     return [Recipient(match, lists.domain_of(match.address) not in known) for match in found]
 

@@ -13,8 +13,8 @@ from approvals import gates
 from approvals.gates import Standing, Verdict
 from approvals.models import Draft
 from audit.clock import database_now
-from policies import modes, scopes
-from policies.models import EnforcedAt, Rule, Trigger
+from policies import modes
+from policies.models import Rule
 
 SIMULATED_LIMIT = 500
 # The gates that speak of the mail and the policies; the others speak of this moment.
@@ -75,9 +75,8 @@ def simulate(
         .select_related("mailbox", "current_revision")
         .order_by("-arrived_at", "-pk")[: min(last, SIMULATED_LIMIT)]
     )
-    supposed = _in_force(mailbox, rules) if rules is not None else None
     compared = [
-        Compared(draft, _judge(draft, mailbox.mode, None), _judge(draft, mode or mailbox.mode, supposed))
+        Compared(draft, _judge(draft, mailbox.mode, None), _judge(draft, mode or mailbox.mode, rules))
         for draft in drafts
     ]
     return Simulation(
@@ -85,19 +84,6 @@ def simulate(
         Counter(one.before.fate for one in compared),
         Counter(one.after.fate for one in compared),
     )
-
-
-def _in_force(mailbox: Mailbox, supposed: Sequence[Rule]) -> list[Rule]:
-    """Those of a set of rules that would be asked about mail of a mailbox."""
-    held = scopes.scopes_of(mailbox.pk)
-    return [
-        rule
-        for rule in supposed
-        if rule.is_enabled
-        and rule.scope in held
-        and rule.trigger == Trigger.OUTBOUND
-        and rule.enforced_at != EnforcedAt.PROVIDER
-    ]
 
 
 def _judge(draft: Draft, mode: str, rules: Sequence[Rule] | None) -> Judged:

@@ -16,9 +16,12 @@ IDS_AT_ONCE = 5000
 _STOPPABLE = (SendState.QUEUED, SendState.DISPATCHED, SendState.UNKNOWN)
 
 
-def scopes_of(draft: Draft, recipients: Iterable[str]) -> list[str]:
-    """Every scope in which a stop keeps this draft from leaving to these addresses, the widest first."""
-    return _scopes(draft.mailbox_id, draft.agent_id, recipients)
+def scopes_of(draft: Draft, recipients: Iterable[str], *, within: Sequence[str] | None = None) -> list[str]:
+    """Every scope in which a stop keeps this draft from leaving to these addresses, the widest first.
+
+    `within` are the scopes of its mailbox, where the caller has read them.
+    """
+    return _scopes(draft.mailbox_id, draft.agent_id, recipients, within)
 
 
 def scopes_of_draft(draft_id: int) -> list[str]:
@@ -67,8 +70,10 @@ def sends_in(scope: str) -> list[dict[str, Any]]:
     return [{"pk__in": found[start : start + IDS_AT_ONCE]} for start in parts]
 
 
-def _scopes(mailbox_id: int, agent_id: str, recipients: Iterable[str]) -> list[str]:
-    found = scopes.scopes_of(mailbox_id)
+def _scopes(
+    mailbox_id: int, agent_id: str, recipients: Iterable[str], within: Sequence[str] | None = None
+) -> list[str]:
+    found = list(scopes.scopes_of(mailbox_id) if within is None else within)
     if agent_id:
         found.append(switch.agent_scope(agent_id))
     return found + _domain_scopes(recipients)

@@ -118,13 +118,21 @@ PROVIDER_ACTIONS: Mapping[str, int] = {
 INBOUND_ACTIONS = frozenset({"set_category"})
 
 
-def in_force(mailbox_id: int, trigger: Trigger) -> list[Rule]:
-    """The rules of every scope of a mailbox that are asked here, in the order in which they are asked."""
-    return list(
-        Rule.objects.filter(scope__in=scopes.scopes_of(mailbox_id), trigger=trigger, is_enabled=True).exclude(
-            enforced_at=EnforcedAt.PROVIDER
-        )
-    )
+def in_force(within: Collection[str], trigger: Trigger) -> list[Rule]:
+    """The rules of these scopes that are asked here, in the order in which they are asked."""
+    return asked_among(Rule.objects.filter(scope__in=within, trigger=trigger), within, trigger)
+
+
+def asked_among(rules: Iterable[Rule], within: Collection[str], trigger: Trigger) -> list[Rule]:
+    """Those of some rules that are asked here about mail in these scopes."""
+    return [
+        rule
+        for rule in rules
+        if rule.is_enabled
+        and rule.scope in within
+        and rule.trigger == trigger
+        and rule.enforced_at != EnforcedAt.PROVIDER
+    ]
 
 
 def is_expressible_at_provider(rule: Rule) -> bool:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 
 from approvals.gates.verdicts import Consequence, Facts, Standing, Verdict
-from policies import mailbox_settings
 from policies.models import Delivery
 
 
 def dry_run_gate(facts: Facts) -> Verdict:
-    is_live = mailbox_settings.of(facts.mailbox.pk).delivery == Delivery.LIVE
+    is_live = facts.policies.settings.delivery == Delivery.LIVE
     if is_live and facts.is_rehearsal:
         # The provider's draft was not made ready, because the mailbox rehearsed when this run began.
         sentence = _("The mailbox left the dry run a moment ago; everything is asked again.")

@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 
 from approvals.gates.verdicts import Consequence, Facts, Standing, Verdict
 from approvals.models import AuthorKind, Decision, Origin
-from policies import mailbox_settings, modes
+from policies import modes
 
 
 def mode_gate(facts: Facts) -> Verdict:
@@ -41,7 +41,7 @@ def _is_by_person(facts: Facts) -> bool:
 def _for_a_person(facts: Facts, present: str) -> Verdict:
     if present != modes.READ_ONLY:
         return Verdict("mode", Standing.PASSED, _("The mode %(mode)s: a person decides.") % {"mode": present})
-    if mailbox_settings.of(facts.mailbox.pk).read_only_refuses_approved:
+    if facts.policies.settings.read_only_refuses_approved:
         return _refused(_("The mailbox is read_only by now, and refuses what a person approves, too."))
     return Verdict(
         "mode",

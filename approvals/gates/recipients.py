@@ -12,7 +12,6 @@ from approvals import recipients
 from approvals.content import RECIPIENT_LIMIT
 from approvals.gates.verdicts import Consequence, Facts, Standing, Verdict
 from approvals.recipients import Recipient
-from policies import mailbox_settings
 from policies.models import UnknownRecipient
 from policies.recipients import Outcome
 
@@ -23,12 +22,14 @@ def recipients_gate(facts: Facts) -> Verdict:
     problem = _malformed(facts)
     if problem:
         return _refused(problem)
-    found = recipients.judged(facts.mailbox, recipients.addressed_by(facts.content, facts.mailbox))
+    found = recipients.judged(
+        facts.mailbox, recipients.addressed_by(facts.content, facts.mailbox), within=facts.policies.scopes
+    )
     denied = [one for one in found if one.match.outcome is Outcome.DENIED]
     if denied:
         return _refused(" ".join(map(recipients.denied_sentence, denied[:_NAMED])), found, denied)
     unknown = recipients.unknown_among(found)
-    settings = mailbox_settings.of(facts.mailbox.pk)
+    settings = facts.policies.settings
     wanted = settings.unknown_reviewed if facts.is_reviewed else settings.unknown_unreviewed
     if unknown and wanted != UnknownRecipient.ASK:
         sentence = _("%(unknown)s This mailbox sends only to listed recipients.")

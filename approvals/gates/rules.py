@@ -9,7 +9,6 @@ from approvals.gates.verdicts import Consequence, Facts, Standing, Verdict
 from policies import engine, rules
 from policies.engine import Match, Outcome, Subject
 from policies.lists import StoredLists
-from policies.models import Trigger
 
 STAGE = "outbound_send"
 COMPOSE = "compose"
@@ -66,7 +65,7 @@ def rules_gate(facts: Facts) -> Verdict:
 
 def judged(facts: Facts) -> tuple[Subject, Outcome]:
     """What the rules in force say about a mail, and the mail as they saw it. Raises when they cannot be evaluated."""
-    asked = rules.in_force(facts.mailbox.pk, Trigger.OUTBOUND) if facts.rules is None else facts.rules
+    asked = facts.policies.outbound_rules
     subject = subjects.outbound(facts.draft, facts.revision, facts.content, rules.fields_of(asked))
     return subject, engine.evaluate(subject, asked, StoredLists())
 

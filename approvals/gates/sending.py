@@ -10,7 +10,8 @@ from policies import switch
 
 
 def switch_gate(facts: Facts) -> Verdict:
-    scopes = switch_scopes.scopes_of(facts.draft, facts.content.recipients())
+    recipients = facts.content.recipients()
+    scopes = switch_scopes.scopes_of(facts.draft, recipients, within=facts.policies.scopes)
     reading = switch.read(scopes, lock=facts.is_claim, is_preview=not facts.is_claim)
     if reading.is_open:
         return Verdict("switch", Standing.PASSED, _("Sending is on."))

@@ -10,7 +10,7 @@ from policies.models import Tier
 
 
 def tier_gate(facts: Facts) -> Verdict:
-    found = classification_of(facts.draft, facts.revision, facts.rules)
+    found = classification_of(facts.draft, facts.revision, facts.policies)
     about = _("%(category)s, %(tier)s.") % {"category": found.name, "tier": Tier(found.tier).label.lower()}
     sentence = f"{about} {sentence_of(found.reasons)}"
     if found.tier == Tier.HUMAN_ONLY:

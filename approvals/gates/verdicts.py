@@ -12,6 +12,7 @@ from agentmail.models import Mailbox
 from approvals.content import Content, content_of_revision
 from approvals.freshness import Look
 from approvals.models import Decision, Draft, Revision, Send
+from policies.in_force import InForce
 from policies.models import Rule
 
 
@@ -72,7 +73,7 @@ class Facts:
 
     `is_reviewed` says whether a person decides about this mail, or decided; without one a question is a "no".
     `is_rehearsal` says that the claim was prepared for a mailbox in its dry run, so that nothing may leave.
-    `rules` are asked instead of those in force, in a simulation.
+    `policies` are the rows in force, or supposed to be in a simulation.
     """
 
     draft: Draft
@@ -80,13 +81,13 @@ class Facts:
     revision: Revision
     content: Content
     now: datetime
+    policies: InForce
     decision: Decision | None = None
     send: Send | None = None
     look: Look | None = None
     trouble: str = ""
     is_claim: bool = False
     is_reviewed: bool = True
-    rules: Sequence[Rule] | None = None
     is_rehearsal: bool = False
 
 
@@ -104,13 +105,17 @@ def facts_about(
     rules: Sequence[Rule] | None = None,
     is_rehearsal: bool = False,
 ) -> Facts:
-    """Gather what the gates are asked about. Who decides follows the decision; without one, a person would."""
+    """Gather what the gates are asked about. Who decides follows the decision; without one, a person would.
+
+    `rules` are asked instead of those there are, in a simulation.
+    """
     return Facts(
         draft=draft,
         mailbox=draft.mailbox,
         revision=revision,
         content=content_of_revision(revision),
         now=now,
+        policies=InForce(draft.mailbox_id, supposed=rules),
         decision=decision,
         send=send,
         look=look,
@@ -119,6 +124,5 @@ def facts_about(
         is_reviewed=decision is None or decision.person_id is not None
         if is_reviewed is None
         else is_reviewed,
-        rules=rules,
         is_rehearsal=is_rehearsal,
     )

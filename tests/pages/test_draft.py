@@ -562,4 +562,4 @@ def test_the_draft_page_takes_the_same_queries_for_one_message_and_thirty(alice,
     one, thirty = queries_of(client, address(short)), queries_of(client, address(long))
 
     assert len(one) == len(thirty), "\n".join(thirty)
-    assert len(thirty) <= 36, "\n".join(query[:280] for query in thirty)
+    assert len(thirty) <= 31, "\n".join(query[:280] for query in thirty)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from policies import exchange, lists, rules
+from policies import exchange, lists, rules, scopes
 from policies.faults import Invalid
 from policies.models import Change, Rule, Trigger, ValueList
 from tests.policies.conftest import OPERATOR
@@ -43,7 +43,7 @@ def test_rules_and_their_lists_are_taken_in(db):
     assert str(value_list.public_id) == LIST_ID
     assert [item.value for item in value_list.items.all()] == ["blocked.test", "rival.test"]
     assert rule.conditions == RULE["match"]["conditions"]
-    assert rule in rules.in_force(1, Trigger.OUTBOUND)
+    assert rule in rules.in_force(scopes.scopes_of(1), Trigger.OUTBOUND)
 
 
 @pytest.mark.row("001-18")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from policies import changes, lists, rules
+from policies import changes, lists, rules, scopes
 from policies.faults import Invalid
 from policies.models import Change, Rule, Trigger, ValueList, Workspace, WorkspaceMember
 from tests.policies.conftest import OPERATOR
@@ -173,7 +173,7 @@ def test_what_only_the_provider_does_is_kept_for_it(db):
         actor=OPERATOR,
     )
 
-    assert rule not in rules.in_force(1, Trigger.INBOUND)
+    assert rule not in rules.in_force(scopes.scopes_of(1), Trigger.INBOUND)
     assert rules.is_expressible_at_provider(rule)
 
 
@@ -204,7 +204,11 @@ def test_rules_of_every_scope_of_a_mailbox_are_asked_and_of_no_other(db):
         rules.create(said(name=scope, scope=scope), actor=OPERATOR)
 
     def names(mailbox_id):
-        return {r.name for r in rules.in_force(mailbox_id, Trigger.OUTBOUND) if not r.shipped_key}
+        return {
+            r.name
+            for r in rules.in_force(scopes.scopes_of(mailbox_id), Trigger.OUTBOUND)
+            if not r.shipped_key
+        }
 
     assert names(1) == {"global", f"workspace:{north.pk}", "mailbox:1"}
     assert names(2) == {"global"}
@@ -215,7 +219,7 @@ def test_a_disabled_rule_is_not_asked(db):
 
     rules.switch_on(rule.pk, False, version=1, actor=OPERATOR)
 
-    assert rule not in rules.in_force(1, Trigger.OUTBOUND)
+    assert rule not in rules.in_force(scopes.scopes_of(1), Trigger.OUTBOUND)
 
 
 def test_an_editor_who_was_slower_gets_the_difference(db):
@@ -234,7 +238,7 @@ def test_a_rule_that_holds_every_compose_is_shipped_enabled(db):
 
     assert rule.is_enabled
     assert rules.check({name: getattr(rule, name) for name in rules_fields()})
-    assert rule in rules.in_force(1, Trigger.OUTBOUND)
+    assert rule in rules.in_force(scopes.scopes_of(1), Trigger.OUTBOUND)
 
 
 def rules_fields():
