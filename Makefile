@@ -9,7 +9,7 @@ PY ?= python3
 PORT ?= 8000
 N ?= 1000
 SEED ?= 1
-WORKERS ?= 2
+WORKERS ?= 3
 BIN := .venv/bin
 
 # pip of the machine installs into an environment without its own: quicker, and no ensurepip package is needed.
@@ -32,12 +32,12 @@ demo-reset: .venv/.runtime
 	@$(BIN)/python manage.py demo --reset
 
 test: .venv/.test
-	env -u DATABASE_URL -u REDIS_URL $(BIN)/python -m pytest -n $(WORKERS)
+	env -u DATABASE_URL -u REDIS_URL $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-services: export DATABASE_URL := $(or $(DATABASE_URL),postgres://postgres@127.0.0.1:5432/countersign)
 test-services: export REDIS_URL := $(or $(REDIS_URL),redis://127.0.0.1:6379/9)
 test-services: .venv/.test
-	REQUIRE_SERVICES=1 $(BIN)/python -m pytest -n $(WORKERS)
+	REQUIRE_SERVICES=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-browser: .venv/.browser
 	env -u DATABASE_URL -u REDIS_URL REQUIRE_BROWSER=1 $(BIN)/python -m pytest -m browser

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import requests
 import urllib3
@@ -37,6 +37,8 @@ from agentmail.types import (
     ListSnapshot,
     MessageSnapshot,
     PolicySnapshot,
+    RawKind,
+    RawPage,
     ReplyClass,
     RuleEvaluationSnapshot,
     RuleSnapshot,
@@ -222,6 +224,36 @@ class NylasClient:
         params = {"message_id": parent_id}
         return self._call("GET", path, params=params, read_timeout=read_timeout, limit=limit).body
 
+    def raw_page(
+        self, grant: str, kind: RawKind, params: Mapping[str, str], *, read_timeout: float | None = None
+    ) -> RawPage:
+        """One page of a list as the provider gives it, for whoever gives it on; objects of other grants left out."""
+        path = f"/v3/grants/{_segment(grant)}/{kind}"
+        content = self._json("GET", path, params=params, read_timeout=read_timeout)
+        objects, cursor, _is_empty = self._objects(path, content, lambda data: _of_grant(data, grant))
+        return RawPage(tuple(objects), cursor)
+
+    def raw_object(
+        self,
+        grant: str,
+        kind: RawKind,
+        object_id: str,
+        params: Mapping[str, str],
+        *,
+        read_timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """One object as the provider gives it, for whoever gives it on."""
+        return self._one(
+            lambda data: _of_grant(data, grant),
+            f"/v3/grants/{_segment(grant)}/{kind}/{_segment(object_id)}",
+            params=params,
+            read_timeout=read_timeout,
+        )
+
+    def raw_grant(self, grant: str, *, read_timeout: float | None = None) -> dict[str, Any]:
+        """The grant as the provider gives it, for whoever gives it on."""
+        return self._one(lambda data: data, f"/v3/grants/{_segment(grant)}", read_timeout=read_timeout)
+
     def list_rule_evaluations(
         self, grant: str, *, read_timeout: float | None = None
     ) -> Iterator[RuleEvaluationSnapshot]:
@@ -308,6 +340,14 @@ class NylasClient:
         except NotFound:
             return False
         return True
+
+    def update_message(
+        self, grant: str, message_id: str, fields: Mapping[str, Any], *, read_timeout: float | None = None
+    ) -> dict[str, Any]:
+        """Set `unread`, `starred` or `folders` of a message, folders as a whole; the message as it is then."""
+        path = f"/v3/grants/{_segment(grant)}/messages/{_segment(message_id)}"
+        content = self._json("PUT", path, fields=fields, read_timeout=read_timeout)
+        return self._parsed(lambda data: _of_grant(data, grant), content)
 
     def create_webhook(self, url: str, trigger_types: list[str], *, description: str = "") -> WebhookSnapshot:
         """Register a destination; the provider first tries it with a challenge. The result has the secret."""
@@ -699,6 +739,11 @@ def configured_client() -> NylasClient:
     )
 
 
+def is_provider_local() -> bool:
+    """Whether the provider of the settings is on this machine, as a sandbox is; False when there is none."""
+    return urlsplit(settings.NYLAS_API_URI).hostname in settings.LOOPBACK_HOSTS
+
+
 def _grant_of(path: str) -> str:
     # /v3/grants/<id>/... counts for that mailbox, everything else for the application.
     parts = path.split("/")
@@ -710,6 +755,12 @@ def _message(data: dict[str, Any], grant: str) -> MessageSnapshot:
     if parsing.text(data.get("object")) == "draft":
         raise NotFound("The object is a draft and no message.")
     return parsing.message(data, grant_id=grant)
+
+
+def _of_grant(data: dict[str, Any], grant: str) -> dict[str, Any]:
+    if parsing.text(data.get("grant_id") or grant) != grant:
+        raise NotFound("The object is of another grant.")
+    return data
 
 
 def _segment(identifier: str) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape, unescape
+from urllib.parse import quote, unquote, urlsplit
 
 import nh3
 from django.utils.translation import gettext as _
@@ -22,6 +23,9 @@ LARGEST_TEXT = 2 * 1024 * 1024
 _MOST_ELEMENTS = 3_000_000
 _DEEPEST_NESTING = 1000
 _MOST_FINDINGS = 200
+# As many as a long newsletter has; what is beyond them stays text.
+MOST_REMOTE_IMAGES = 100
+_LONGEST_IMAGE_ADDRESS = 2000
 
 _TAGS = {
     "a",
@@ -191,7 +195,10 @@ _STYLE_VALUE = re.compile(
     r"(?!.*(?:url|image|expression|element|attr|var|env)\s*\()[\w#.,%()!'\" +/-]{1,200}", re.I
 )
 _INLINE_IMAGE = re.compile(r"data:image/(?:png|jpe?g|gif);base64,[A-Za-z0-9+/=\s]+", re.I)
+# What an address of elsewhere becomes while HTML is cleaned, so that none can be left in what comes out.
+_REMOTE = "data:remote,"
 _IMAGE = re.compile(r'<img((?: [a-z-]+="[^"]*")*) ?/?>')
+_IMAGE_PLACE = re.compile(r'<span data-image="(\d{1,3})">([^<]*)</span>')
 _CLEANED_ATTRIBUTE = re.compile(r' ([a-z-]+)="([^"]*)"')
 
 _HTML_TAG = re.compile(
@@ -200,6 +207,7 @@ _HTML_TAG = re.compile(
     re.I,
 )
 _ATTRIBUTE = re.compile(r"""([^\s=/"'<>]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'<>]+)))?""")
+_TAG_CHARACTERS = re.compile("[\U000e0020-\U000e007e]{4,}")
 _TAG_NAME = re.compile(r"/?[a-zA-Z][a-zA-Z0-9:-]*")
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 
@@ -274,20 +282,47 @@ def is_html(body: str) -> bool:
     return _HTML_TAG.search(body) is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """HTML for the frame, and the addresses of the remote images that it holds the places of."""
+
+    html: str
+    remote_images: tuple[str, ...] = ()
+
+
 def clean(html: str) -> str:
     """Return HTML that is safe inside the scriptless frame: allowed tags and style properties, no links.
 
     Images that are not inline become the visible text `[image: alt]`. HTML above 512 kB, or built to grow
     when it is parsed, becomes its text with a note.
     """
+    return cleaned(html).html
+
+
+def cleaned(html: str) -> Cleaned:
+    """The same as `clean`, with the web addresses of the images that became text, each at its place in the HTML."""
     html = html.replace("\0", "\ufffd")
     if len(html.encode("utf-8", "replace")) > LARGEST_HTML:
-        return _as_text_only(html, _("This mail is larger than 512 kB: only its text is shown."))
+        return Cleaned(_as_text_only(html, _("This mail is larger than 512 kB: only its text is shown.")))
     if _would_grow(html):
-        return _as_text_only(
-            html, _("This mail is nested too deep to be shown safely: only its text is shown.")
+        return Cleaned(
+            _as_text_only(html, _("This mail is nested too deep to be shown safely: only its text is shown."))
         )
-    return _IMAGE.sub(_without_remote_image, _cleaner.clean(html))
+    found: list[str] = []
+    shown = _IMAGE.sub(lambda match: _image_or_its_text(match, found), _cleaner.clean(html))
+    return Cleaned(shown, tuple(found))
+
+
+def with_images(html: str, images: Mapping[int, str]) -> str:
+    """Cleaned HTML with some of its remote images put in their places, as `data:` addresses of pictures of ours."""
+
+    def put(match: re.Match[str]) -> str:
+        source = images.get(int(match.group(1)), "")
+        if not _INLINE_IMAGE.fullmatch(source):
+            return match.group()
+        return f'<img src="{source}" alt="{match.group(2).replace(chr(34), "&quot;")}">'
+
+    return _IMAGE_PLACE.sub(put, html)
 
 
 def to_text(html: str) -> str:
@@ -296,6 +331,14 @@ def to_text(html: str) -> str:
     for token in _tokens(html[:LARGEST_TEXT]):
         writer.take(token)
     return writer.result()
+
+
+def text_in_tags(text: str) -> list[str]:
+    """What is written in tag characters, which no program shows and every machine reads."""
+    return [
+        "".join(chr(ord(character) - 0xE0000) for character in run)[:1000]
+        for run in _TAG_CHARACTERS.findall(text)[:_MOST_FINDINGS]
+    ]
 
 
 def links(html: str) -> list[tuple[str, str]]:
@@ -331,7 +374,7 @@ def hidden_text(html: str) -> list[str]:
     a style sheet is not evaluated.
     """
     found: list[str] = []
-    stack: list[tuple[str, bool]] = []
+    stack: list[tuple[str, bool, str]] = []
     open_names: Counter[str] = Counter()
     text: list[str] = []
     for token in _tokens(html[:LARGEST_TEXT]):
@@ -341,12 +384,14 @@ def hidden_text(html: str) -> list[str]:
         elif token.kind == "comment" and not token.content.lstrip().lower().startswith("[if"):
             found.append(_flat(token.content))
         elif token.kind == "open" and token.name not in _VOID and len(stack) < _DEEPEST_NESTING:
-            stack.append((token.name, is_hidden or _hides(_attributes(token))))
+            attributes = _attributes(token)
+            background = _background_of(attributes) or (stack[-1][2] if stack else "")
+            stack.append((token.name, is_hidden or _hides(attributes, background), background))
             open_names[token.name] += 1
         elif token.kind == "close" and open_names[token.name]:
             name = ""
             while name != token.name:
-                name, _was_hidden = stack.pop()
+                name, _was_hidden, _background = stack.pop()
                 open_names[name] -= 1
             if text and not (stack and stack[-1][1]):
                 found.append(_flat("".join(text)))
@@ -499,7 +544,15 @@ def _flat(text: str) -> str:
     return _SPACE.sub(" ", text).strip()
 
 
-def _hides(attributes: dict[str, str]) -> bool:
+def _background_of(attributes: dict[str, str]) -> str:
+    match = _BACKGROUND.search(attributes.get("style", ""))
+    written = match.group(1) if match else attributes.get("bgcolor", "")
+    colour = "".join(written.split()).lower()
+    return "" if _NO_COLOUR.fullmatch(colour) else colour
+
+
+def _hides(attributes: dict[str, str], background: str) -> bool:
+    """Whether an element hides what is in it; `background` is the colour behind it, empty for that of the page."""
     if "hidden" in attributes:
         return True
     style = attributes.get("style", "")
@@ -507,9 +560,7 @@ def _hides(attributes: dict[str, str]) -> bool:
         return True
     colour_match = _COLOUR.search(style)
     colour = colour_match.group(1) if colour_match else attributes.get("color", "")
-    background_match = _BACKGROUND.search(style)
-    background = background_match.group(1) if background_match else attributes.get("bgcolor", "")
-    colour, background = ("".join(value.split()).lower() for value in (colour, background))
+    colour = "".join(colour.split()).lower()
     return bool(colour) and (colour == background or (not background and colour in _WHITE))
 
 
@@ -585,10 +636,24 @@ def _kept_attribute(tag: str, attribute: str, value: str) -> str | None:
     if attribute == "style":
         return _kept_style(value)
     if attribute == "src":
-        return value if _INLINE_IMAGE.fullmatch(value) else None
+        return value if _INLINE_IMAGE.fullmatch(value) else _as_remote(value)
     if attribute in ("width", "height", "border", "cellpadding", "cellspacing", "colspan", "rowspan", "span"):
         return value if re.fullmatch(r"\d{1,4}(?:px|%)?", value.strip()) else None
     return value[:500]
+
+
+def _as_remote(address: str) -> str | None:
+    address = address.strip()
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return None
+    is_of_the_web = parts.scheme.lower() in ("http", "https") and bool(parts.netloc)
+    return (
+        _REMOTE + quote(address, safe="")
+        if is_of_the_web and len(address) <= _LONGEST_IMAGE_ADDRESS
+        else None
+    )
 
 
 def _kept_style(style: str) -> str | None:
@@ -599,12 +664,17 @@ def _kept_style(style: str) -> str | None:
     return "; ".join(kept) or None
 
 
-def _without_remote_image(match: re.Match[str]) -> str:
+def _image_or_its_text(match: re.Match[str], remote: list[str]) -> str:
     attributes = dict(_CLEANED_ATTRIBUTE.findall(match.group(1)))
-    if "src" in attributes:
+    source = attributes.get("src", "")
+    if source and not source.startswith(_REMOTE):
         return match.group()
     alt = attributes.get("alt", "").strip()
-    return f"[image: {alt}]".replace("<", "&lt;").replace(">", "&gt;") if alt else "[image]"
+    text = f"[image: {alt}]".replace("<", "&lt;").replace(">", "&gt;") if alt else "[image]"
+    if not source or len(remote) >= MOST_REMOTE_IMAGES:
+        return text
+    remote.append(unquote(source.removeprefix(_REMOTE)))
+    return f'<span data-image="{len(remote) - 1}">{text}</span>'
 
 
 _cleaner = nh3.Cleaner(
@@ -613,7 +683,8 @@ _cleaner = nh3.Cleaner(
     attributes=_ATTRIBUTES,
     attribute_filter=_kept_attribute,
     link_rel=None,
-    url_schemes={"data"},
+    # Addresses of images alone get so far, and none comes out as it went in: see `_kept_attribute`.
+    url_schemes={"data", "http", "https"},
     url_relative="deny",
     filter_style_properties=_STYLE_PROPERTIES,
     generic_attribute_prefixes=set(),

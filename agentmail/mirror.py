@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from itertools import islice
 
@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from agentmail.client import NylasClient
 from agentmail.exceptions import ProviderError
-from agentmail.mail_html import LARGEST_TEXT, clean, is_html, to_text
+from agentmail.mail_html import LARGEST_TEXT, cleaned, hidden_text, is_html, links, text_in_tags, to_text
 from agentmail.models import Mailbox, Message, RuleEvaluation, Thread
 from agentmail.types import Address, MessageSnapshot, RuleEvaluationSnapshot, ThreadSnapshot
 
@@ -24,6 +24,10 @@ FIRST_LOOK_BACK = timedelta(days=7)
 OVERLAP_SECONDS = 3600
 
 _LONGEST_ID = 255
+# A line of a mail is no longer (RFC 5322 section 2.1.1), and an index of PostgreSQL takes little more.
+_LONGEST_MESSAGE_ID_BYTES = 998
+# What is kept of the texts and links of a message for showing them beside it.
+_LONGEST_FINDING, _LONGEST_LINK, _MOST_FINDINGS = 500, 2000, 100
 _EVALUATIONS_AT_ONCE = 100
 _MOST_EVALUATIONS = 5000
 
@@ -38,11 +42,27 @@ def store_message(mailbox: Mailbox, snapshot: MessageSnapshot, *, is_complete: b
         return _refresh(mailbox, known, snapshot)
     fields = _envelope(mailbox, snapshot) | {"is_complete": is_complete}
     if is_complete:
-        fields |= _content(snapshot)
+        fields |= content_fields(snapshot.body)
     message, _is_new = Message.objects.update_or_create(
         mailbox=mailbox, provider_id=snapshot.id, defaults=fields
     )
     return message
+
+
+def store_new(mailbox: Mailbox, snapshots: Sequence[MessageSnapshot]) -> list[Message]:
+    """Store the messages that are not stored in full yet and return them.
+
+    One that was stored without its headers gets its Message-ID, and nothing else of it changes.
+    """
+    known = dict(
+        Message.objects.filter(
+            mailbox=mailbox, provider_id__in=[snapshot.id for snapshot in snapshots], is_complete=True
+        ).values_list("provider_id", "message_id")
+    )
+    for snapshot in snapshots:
+        if known.get(snapshot.id) == "" and (message_id := _message_id(snapshot)):
+            Message.objects.filter(mailbox=mailbox, provider_id=snapshot.id).update(message_id=message_id)
+    return [store_message(mailbox, snapshot) for snapshot in snapshots if snapshot.id not in known]
 
 
 def note_incomplete(mailbox: Mailbox, provider_message_id: str, thread_id: str) -> Message:
@@ -94,21 +114,21 @@ def store_rule_evaluations(mailbox: Mailbox, snapshots: Iterable[RuleEvaluationS
         return RuleEvaluation.objects.filter(mailbox=mailbox).count() - before
 
 
-def find_sent_folder(mailbox: Mailbox, client: NylasClient) -> None:
-    """Learn once which folder holds what was sent: a copy there is outbound, whatever sender it shows.
+def find_folders(mailbox: Mailbox, client: NylasClient) -> None:
+    """Learn once which folders hold what was sent and what arrived: a sender can be forged, a folder cannot.
 
-    Without an answer the sender alone tells, and the next call asks again.
+    Without an answer the sender alone tells what was sent, and the next call asks again.
     """
-    if mailbox.sent_folder_id:
+    if mailbox.sent_folder_id and mailbox.inbox_folder_id:
         return
     try:
-        sent = next((found for found in client.list_folders(mailbox.grant_id) if found.role == "sent"), None)
+        folders = [one for one in client.list_folders(mailbox.grant_id) if len(one.id) <= _LONGEST_ID]
     except ProviderError as error:
         logger.info("the folders of mailbox %s could not be read: %s", mailbox.pk, error)
         return
-    if sent is not None and len(sent.id) <= _LONGEST_ID:
-        mailbox.sent_folder_id = sent.id
-        mailbox.save(update_fields=["sent_folder_id"])
+    mailbox.sent_folder_id = next((one.id for one in folders if one.role == "sent"), "")
+    mailbox.inbox_folder_id = next((one.id for one in folders if one.role == "inbox"), "")
+    mailbox.save(update_fields=["sent_folder_id", "inbox_folder_id"])
 
 
 def sync_messages(mailbox: Mailbox, client: NylasClient) -> list[Message]:
@@ -122,19 +142,19 @@ def sync_messages(mailbox: Mailbox, client: NylasClient) -> list[Message]:
         since = int((mailbox.connected_at - FIRST_LOOK_BACK).timestamp())
     new: list[Message] = []
     newest = since
-    listed = iter(client.list_messages(mailbox.grant_id, received_after=max(0, since - OVERLAP_SECONDS)))
-    while chunk := list(islice(listed, 200)):
-        complete = set(
-            Message.objects.filter(
-                mailbox=mailbox, provider_id__in=[snapshot.id for snapshot in chunk], is_complete=True
-            ).values_list("provider_id", flat=True)
-        )
+    listed = client.list_messages(
+        mailbox.grant_id, received_after=max(0, since - OVERLAP_SECONDS), with_headers=True
+    )
+    remaining = iter(listed)
+    while chunk := list(islice(remaining, 200)):
+        fits = []
         for snapshot in chunk:
             newest = max(newest, snapshot.date or 0)
             if len(snapshot.id) > _LONGEST_ID or len(snapshot.thread_id) > _LONGEST_ID:
                 logger.warning("mailbox %s lists a message whose id is too long to store", mailbox.pk)
-            elif snapshot.id not in complete:
-                new.append(store_message(mailbox, snapshot))
+            else:
+                fits.append(snapshot)
+        new += store_new(mailbox, fits)
     mailbox.messages_received_until = min(newest, int(timezone.now().timestamp()))
     mailbox.save(update_fields=["messages_received_until"])
     return new
@@ -148,6 +168,9 @@ def _refresh(mailbox: Mailbox, known: Message, snapshot: MessageSnapshot) -> Mes
     }
     if not changed.get("thread_id", True):
         del changed["thread_id"]
+    if not _is_in(mailbox.sent_folder_id, snapshot):
+        # What arrived was not sent by leaving the inbox, and what was sent did not arrive by being put there.
+        changed.pop("is_outbound", None)
     if changed:
         Message.objects.filter(pk=known.pk).update(**changed)
         for name, value in changed.items():
@@ -181,24 +204,54 @@ def _envelope(mailbox: Mailbox, snapshot: MessageSnapshot) -> dict[str, object]:
         "date": snapshot.date,
         "is_deleted": False,
     }
-    message_id = next((value for name, value in snapshot.headers if name.lower() == "message-id"), "")
-    if message_id:
-        fields["message_id"] = message_id.strip()[:998]
+    if message_id := _message_id(snapshot):
+        fields["message_id"] = message_id
     return fields
 
 
-def _content(snapshot: MessageSnapshot) -> dict[str, object]:
-    if is_html(snapshot.body):
-        return {"body_html": clean(snapshot.body), "body_text": to_text(snapshot.body)}
-    return {"body_html": "", "body_text": snapshot.body[:LARGEST_TEXT]}
+def _message_id(snapshot: MessageSnapshot) -> str:
+    found = next((value for name, value in snapshot.headers if name.lower() == "message-id"), "").strip()
+    return found if len(found.encode()) <= _LONGEST_MESSAGE_ID_BYTES else ""
+
+
+def content_fields(body: str) -> dict[str, object]:
+    """The fields of a message that are made from its body when it is stored."""
+    tagged = text_in_tags(body[:LARGEST_TEXT])
+    if not is_html(body):
+        return {
+            "body_html": "",
+            "body_text": body[:LARGEST_TEXT],
+            "hidden_texts": [text[:_LONGEST_FINDING] for text in tagged[:_MOST_FINDINGS]],
+        }
+    shown = cleaned(body)
+    hidden = [*tagged, *hidden_text(body)]
+    return {
+        "body_html": shown.html,
+        "body_text": to_text(body),
+        "hidden_texts": [text[:_LONGEST_FINDING] for text in hidden[:_MOST_FINDINGS]],
+        "links": [[text[:_LONGEST_FINDING], target[:_LONGEST_LINK]] for text, target in links(body)],
+        "remote_images": list(shown.remote_images),
+    }
 
 
 def is_outbound(mailbox: Mailbox, snapshot: MessageSnapshot) -> bool:
-    """Whether a message left the mailbox, by its sender or by the folder of sent mail."""
-    own = mailbox.address.casefold()
-    if any(sender.email.casefold() == own for sender in snapshot.from_):
+    """Whether a message left the mailbox: it lies with the sent mail, or has its sender and does not lie in the inbox.
+
+    In the inbox is what the mailbox wrote to itself, as it came back, and what a stranger wrote in its name.
+    """
+    if _is_in(mailbox.sent_folder_id, snapshot):
         return True
-    return bool(mailbox.sent_folder_id) and mailbox.sent_folder_id in snapshot.folders
+    return is_in_its_name(mailbox, snapshot) and not _is_in(mailbox.inbox_folder_id, snapshot)
+
+
+def is_in_its_name(mailbox: Mailbox, snapshot: MessageSnapshot) -> bool:
+    """Whether a message shows the mailbox as its sender, rightly or not."""
+    own = mailbox.address.casefold()
+    return any(sender.email.casefold() == own for sender in snapshot.from_)
+
+
+def _is_in(folder_id: str, snapshot: MessageSnapshot) -> bool:
+    return bool(folder_id) and folder_id in snapshot.folders
 
 
 def _evaluation(mailbox: Mailbox, snapshot: RuleEvaluationSnapshot) -> RuleEvaluation:

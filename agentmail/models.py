@@ -40,12 +40,17 @@ class Mailbox(models.Model):
     undo_seconds = models.PositiveSmallIntegerField(default=15)
     expiry_hours = models.PositiveSmallIntegerField(default=72)
     approval_minutes = models.PositiveSmallIntegerField(default=30)
+    # Who sends from here and how a recipient opts out, as mail to many has to say; a web or mailto: address.
+    sender_name = models.CharField(max_length=200, blank=True)
+    postal_address = models.CharField(max_length=500, blank=True)
+    unsubscribe = models.CharField(max_length=500, blank=True)
     connected_at = models.DateTimeField(auto_now_add=True)
     # Set by the synchroniser; times of the database clock.
     synced_at = models.DateTimeField(null=True)
     trouble = models.CharField(max_length=500, blank=True)
     messages_received_until = models.BigIntegerField(null=True)
     sent_folder_id = models.CharField(max_length=255, blank=True)
+    inbox_folder_id = models.CharField(max_length=255, blank=True)
 
     class Meta:
         ordering = ["address", "id"]
@@ -94,7 +99,9 @@ class Message(models.Model):
 
     `body_html` is safe to show inside the scriptless frame, empty when the mail is plain text.
     `body_text` is the text a reader is shown, quotes included. `is_complete` is false while only a
-    truncated notification is known.
+    truncated notification is known. `hidden_texts`, `links` (pairs of text and target) and `remote_images` (addresses)
+    are what its source held beside what is shown. `message_id` is its Message-ID header as it stands, empty when it
+    has none that can be kept.
     """
 
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="messages")
@@ -111,6 +118,9 @@ class Message(models.Model):
     snippet = models.TextField(blank=True)
     body_html = models.TextField(blank=True)
     body_text = models.TextField(blank=True)
+    hidden_texts = models.JSONField(default=list)
+    links = models.JSONField(default=list)
+    remote_images = models.JSONField(default=list)
     attachments = models.JSONField(default=list)
     metadata = models.JSONField(default=dict)
     date = models.BigIntegerField(null=True)
@@ -122,7 +132,19 @@ class Message(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["mailbox", "provider_id"], name="message_once_per_mailbox")
         ]
-        indexes = [models.Index(fields=["mailbox", "thread_id", "date"], name="message_by_thread")]
+        indexes = [
+            models.Index(fields=["mailbox", "thread_id", "date"], name="message_by_thread"),
+            models.Index(fields=["mailbox", "message_id"], name="message_by_message_id_header"),
+            # What can be judged is asked for after every read; the texts of a message are long to step over.
+            models.Index(
+                fields=["mailbox", "id"],
+                name="message_received_in_full",
+                condition=models.Q(is_outbound=False, is_complete=True, is_deleted=False),
+            ),
+            models.Index(
+                fields=["mailbox", "date"], name="message_sent", condition=models.Q(is_outbound=True)
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.provider_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,17 @@ class FolderSnapshot:
     id: str
     name: str
     role: str
+
+
+RawKind = Literal["messages", "threads", "folders", "contacts"]
+
+
+@dataclass(frozen=True, slots=True)
+class RawPage:
+    """Objects of one page of a list in the provider's own shape; `cursor` is empty when no page follows."""
+
+    objects: tuple[dict[str, Any], ...]
+    cursor: str
 
 
 @dataclass(frozen=True, slots=True)

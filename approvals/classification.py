@@ -10,7 +10,7 @@ from agentmail.models import Message
 from approvals import subjects
 from approvals.content import content_of_revision
 from approvals.models import Draft, Revision
-from policies import categories, engine
+from policies import engine
 from policies import rules as rules_of_ours
 from policies.classifier import Classification, Mail, Reason, classify
 from policies.in_force import InForce
@@ -19,7 +19,8 @@ from policies.lists import StoredLists
 
 def classification_of(draft: Draft, revision: Revision, in_force: InForce | None = None) -> Classification:
     """Judge one revision of a draft by the categories, and by the rules that set one; those in force unless given."""
-    return classify(mail_of(draft, revision, in_force or InForce(draft.mailbox_id)), categories.rulebook())
+    in_force = in_force or InForce(draft.mailbox_id)
+    return classify(mail_of(draft, revision, in_force), in_force.rulebook)
 
 
 def mail_of(draft: Draft, revision: Revision, in_force: InForce) -> Mail:

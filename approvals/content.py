@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.utils.crypto import salted_hmac
@@ -26,7 +26,10 @@ REFERENCE_HEADER = "X-Approval-Ref"
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """An attachment whose bytes are frozen under `sha256`. `size` in bytes."""
+    """An attachment whose bytes are frozen under `sha256`. `size` in bytes.
+
+    `kind` is what its content is (`approvals.file_kinds`), empty where that is not known; it is no part of the mail.
+    """
 
     id: str
     filename: str
@@ -35,6 +38,7 @@ class Attachment:
     sha256: str
     content_id: str = ""
     is_inline: bool = False
+    kind: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +105,15 @@ def content_of_revision(revision: Revision) -> Content:
 
 
 def content_of_draft(
-    snapshot: DraftSnapshot, *, mailbox: Address, parent_message_id: str, digests: Mapping[str, str]
+    snapshot: DraftSnapshot,
+    *,
+    mailbox: Address,
+    parent_message_id: str,
+    digests: Mapping[str, str],
+    kinds: Mapping[str, str] | None = None,
 ) -> Content:
-    """Read a provider's draft as content; `digests` maps attachment id to the SHA-256 of its bytes.
+    """Read a provider's draft as content; `digests` maps attachment id to the SHA-256 of its bytes, `kinds` that to
+    what they are.
 
     The provider does not say whether a draft is plain text: one without any tag is sent as plain text, so
     that its line breaks survive. A draft without sender gets the mailbox's own address.
@@ -127,6 +137,7 @@ def content_of_draft(
                 sha256=digests.get(part.id, ""),
                 content_id=part.content_id,
                 is_inline=part.is_inline,
+                kind=(kinds or {}).get(digests.get(part.id, ""), ""),
             )
             for part in snapshot.attachments
         ),

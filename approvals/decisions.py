@@ -15,7 +15,7 @@ from agentmail.client import NylasClient, configured_client
 from agentmail.exceptions import NotFound, ProviderError
 from agentmail.failpoints import reach
 from agentmail.models import Mailbox
-from approvals import arrival, freshness, intake, people, recipients
+from approvals import arrival, freshness, intake, marks, people, recipients
 from approvals.content import JSON_ATTACHMENT_BYTES, Content, content_of_revision, edited, json_attachment
 from approvals.freshness import Look
 from approvals.models import AttachmentBlob, Decision, DecisionKind, Draft, FollowUp, Revision
@@ -171,10 +171,21 @@ def edit(draft: Draft, *, person: User, seen: Seen, changes: Mapping[str, Any]) 
     return revision
 
 
-def reject(draft: Draft, *, person: User, seen: Seen, reason: str, form_id: uuid.UUID | None) -> Decision:
-    """Reject a pending or stale draft. The draft upstream is deleted soon after; its content stays here."""
+def reject(
+    draft: Draft,
+    *,
+    person: User,
+    seen: Seen,
+    reason: str,
+    form_id: uuid.UUID | None,
+    also: Callable[[], object] | None = None,
+) -> Decision:
+    """Reject a pending or stale draft. The draft upstream is deleted soon after; its content stays here.
+
+    `also` is done in the transaction of the decision.
+    """
     _refuse_decided(draft)
-    return drafts.reject(draft.pk, person=person, seen=seen, reason=reason, form_id=form_id)
+    return drafts.reject(draft.pk, person=person, seen=seen, reason=reason, form_id=form_id, also=also)
 
 
 def request_changes(
@@ -224,7 +235,7 @@ def correct_address(follow_up: FollowUp, *, person: User, changes: Mapping[str, 
         "bcc": [address.to_json() for address in content.bcc],
         "subject": content.subject,
         "body": content.body,
-        "metadata": {intake.CORRECTION_KEY: intake.correction_mark(follow_up, person)},
+        "metadata": {marks.CORRECTION_KEY: marks.of_correction(follow_up, person)},
     }
     if content.is_plaintext:
         fields["is_plaintext"] = True

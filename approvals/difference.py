@@ -25,13 +25,16 @@ def between(before: Content, before_text: str, after: Content, after_text: str) 
     """What changed, by field: subject and body as parts `["=", text]`, `["-", text]`, `["+", text]`;
     address fields and attachments as `{"removed": [...], "added": [...]}`. Unchanged fields are left out.
 
-    The bodies are compared as the texts that a reader sees.
+    The bodies are compared as the texts that a reader sees; `formatting` says that only the markup differs, `spacing`
+    that only spaces or line ends do.
     """
     changes: dict[str, Any] = {}
     if before.subject != after.subject:
         changes["subject"] = words(before.subject, after.subject)
     if before_text != after_text:
         changes["body"] = words(before_text, after_text)
+        if before_text.split() == after_text.split():
+            changes["spacing"] = True
     elif before.body != after.body:
         changes["formatting"] = True
     for name in ("sender", "to", "cc", "bcc", "reply_to"):

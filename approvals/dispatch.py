@@ -98,7 +98,10 @@ def dispatch(send_id: int) -> Result:
                 )
             return Result.DEFERRED
         time.sleep(wait)
-        result = _dispatch_locked(send, lock)
+        with locks.hold(draft_lock_name(send.draft_id)) as draft_lock:
+            if draft_lock is None:  # its agent's new wording is on its way to the provider
+                return Result.NOTHING
+            result = _dispatch_locked(send, lock)
     if result is Result.POSTED:
         finish(send_id)
     return result
@@ -106,6 +109,11 @@ def dispatch(send_id: int) -> Result:
 
 def lock_name(send_id: int) -> str:
     return f"send:{send_id}"
+
+
+def draft_lock_name(draft_id: int) -> str:
+    """The lock under which the desk changes a draft at the provider, or lets it be sent: never both at once."""
+    return f"draft:{draft_id}"
 
 
 def finish(send_id: int) -> None:
@@ -368,7 +376,10 @@ def _look_after(send: Send, client: NylasClient) -> None:
         arrived = set(thread.pinned.get("messages", ())) - pinned - {send.provider_message_id}
         for message_id in sorted(arrived):
             snapshot = _message_if_there(client, draft.grant_id, message_id)
-            if snapshot is not None and not mirror.store_message(draft.mailbox, snapshot).is_outbound:
+            if snapshot is None:
+                continue
+            stored = mirror.store_message(draft.mailbox, snapshot)
+            if not stored.is_outbound and not mirror.is_in_its_name(draft.mailbox, snapshot):
                 sends.note_crossing(send.pk, message_id)
     sent = _message_if_there(client, send.grant_id, send.provider_message_id)
     if sent is not None:
@@ -381,7 +392,7 @@ def _look_after(send: Send, client: NylasClient) -> None:
 
 def _message_if_there(client: NylasClient, grant_id: str, message_id: str) -> MessageSnapshot | None:
     try:
-        return client.get_message(grant_id, message_id)
+        return client.get_message(grant_id, message_id, with_headers=True)
     except (NotFound, RequestRefused):
         # Gone meanwhile, or an id that cannot be asked for: asking again every minute would change nothing.
         return None

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import Count, Q
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from agentmail.models import Mailbox
 from approvals.models import (
@@ -18,28 +18,23 @@ from approvals.models import (
     Draft,
     ModeChange,
     OutcomeKind,
-    RecipientOutcome,
     Send,
 )
 from approvals.states import DraftState, SendState
 from audit.clock import database_now
 from policies import modes
+from policies.evidence import MONITORED_MAILBOX, Needs, thresholds
 
 WINDOW_DAYS = 30
 BOUNCES = (OutcomeKind.HARD_BOUNCE, OutcomeKind.SOFT_BOUNCE)
-# A line on the card, not a condition.
-UNTOUCHED_LINE = 0.95
+# Of a draft: a person said that it was wrong, or a recipient complained.
+TURNED_OUT_WRONG = Q(comparisons__would_send=False) | Q(send__outcomes__kind=OutcomeKind.COMPLAINT)
+NEEDS: Mapping[tuple[str, str], Needs] = {(modes.GATED_SEND, modes.MONITORED): MONITORED_MAILBOX}
 
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    days: int
-    handled: int
-    wrong: int
-
-
-THRESHOLDS: Mapping[tuple[str, str], Threshold] = {
-    (modes.GATED_SEND, modes.MONITORED): Threshold(days=30, handled=500, wrong=0),
+_LINES: Mapping[str, Any] = {
+    "days": _lazy("%(found)d of %(needed)d days in this mode"),
+    "compared": _lazy("%(found)d of %(needed)d drafts handled by people"),
+    "wrong": _lazy("%(found)d rejected, sent back or turned out wrong; %(needed)d are allowed"),
 }
 
 
@@ -47,8 +42,9 @@ THRESHOLDS: Mapping[tuple[str, str], Threshold] = {
 class Evidence:
     """Numbers of the last 30 days, except `days_in_mode` and `pending`. Shares are 0 to 1, or None without a basis.
 
-    `handled` counts drafts about which a person's decision stands; `wrong` those rejected or sent back, and the
-    complaints. `untouched` is the share of approved drafts that left as the agent wrote them.
+    `handled` counts drafts about which a person's decision stands. `turned_out_wrong` counts sent mail that a person
+    or a recipient's complaint said was wrong; `wrong` adds what was rejected or sent back. `untouched` is the share of
+    approved drafts that left as the agent wrote them.
     """
 
     days_in_mode: int
@@ -61,11 +57,12 @@ class Evidence:
     bounced: float | None
     complained: float | None
     complaints: int
+    turned_out_wrong: int
     pending: int
 
     @property
     def wrong(self) -> int:
-        return self.rejected + self.changes_requested + self.complaints
+        return self.rejected + self.changes_requested + self.turned_out_wrong
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"wrong": self.wrong, "window_days": WINDOW_DAYS}
@@ -94,12 +91,13 @@ def of(mailbox: Mailbox) -> Evidence:
         changes_requested=Count("pk", filter=by_person & Q(kind=DecisionKind.REQUEST_CHANGES)),
     )
     sent = Send.objects.filter(mailbox=mailbox, state=SendState.ACCEPTED, accepted_at__gte=since)
-    facts = RecipientOutcome.objects.filter(send__in=sent.values("pk")).aggregate(
-        bounced=Count("send", distinct=True, filter=Q(kind__in=BOUNCES)),
-        complaints=Count("send", distinct=True, filter=Q(kind=OutcomeKind.COMPLAINT)),
+    became = sent.aggregate(
+        sent=Count("pk", distinct=True),
+        bounced=Count("pk", distinct=True, filter=Q(outcomes__kind__in=BOUNCES)),
+        complaints=Count("pk", distinct=True, filter=Q(outcomes__kind=OutcomeKind.COMPLAINT)),
     )
     last = ModeChange.objects.filter(mailbox=mailbox).order_by("-pk").first()
-    count = sent.count()
+    count = became["sent"]
     return Evidence(
         days_in_mode=(now - (last.at if last is not None else mailbox.connected_at)).days,
         handled=counted["approved"] + counted["rejected"] + counted["changes_requested"],
@@ -108,35 +106,23 @@ def of(mailbox: Mailbox) -> Evidence:
         changes_requested=counted["changes_requested"],
         untouched=_share(counted["untouched"], counted["approved"]),
         sent=count,
-        bounced=_share(facts["bounced"], count),
-        complained=_share(facts["complaints"], count),
-        complaints=facts["complaints"],
+        bounced=_share(became["bounced"], count),
+        complained=_share(became["complaints"], count),
+        complaints=became["complaints"],
+        turned_out_wrong=Draft.objects.filter(TURNED_OUT_WRONG, send__in=sent.values("pk"))
+        .distinct()
+        .count(),
         pending=Draft.objects.filter(mailbox=mailbox, state=DraftState.PENDING).count(),
     )
 
 
 def lines_for(found: Evidence, before: str, after: str) -> list[Line]:
     """What a step up the ladder asks for, and whether it is there; nothing for a step without thresholds."""
-    threshold = THRESHOLDS.get((before, after))
-    if threshold is None:
+    needs = NEEDS.get((before, after))
+    if needs is None:
         return []
-    return [
-        Line(
-            _("%(days)d of %(needed)d days in this mode")
-            % {"days": found.days_in_mode, "needed": threshold.days},
-            found.days_in_mode >= threshold.days,
-        ),
-        Line(
-            _("%(handled)d of %(needed)d drafts handled by people")
-            % {"handled": found.handled, "needed": threshold.handled},
-            found.handled >= threshold.handled,
-        ),
-        Line(
-            _("%(wrong)d rejected, sent back or complained about; %(allowed)d are allowed")
-            % {"wrong": found.wrong, "allowed": threshold.wrong},
-            found.wrong <= threshold.wrong,
-        ),
-    ]
+    asked = thresholds(needs, days=found.days_in_mode, compared=found.handled, wrong=found.wrong)
+    return [Line(_LINES[one.name] % {"found": one.found, "needed": one.needed}, one.is_met) for one in asked]
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -85,8 +86,16 @@ class AttachForm(forms.Form):
         error_messages={"invalid_choice": _lazy("This policy is gone; choose another.")},
     )
 
+    def __init__(self, data: QueryDict | None = None, *, among: Iterable[Policy] = (), **more: Any) -> None:
+        super().__init__(data, **more)
+        field = self.fields["policy"]
+        # A page has many of these forms; their choices are read once.
+        field.choices = [("", field.empty_label), *((one.pk, one.name) for one in among)]  # type: ignore[attr-defined]
+
 
 class ComparisonForm(forms.Form):
+    """A person's word on a mail of a dry run."""
+
     would_send = forms.ChoiceField(
         label=_lazy("What would you have done?"),
         choices=[("yes", _lazy("Sent it as it is")), ("no", _lazy("Not sent it"))],
@@ -111,3 +120,14 @@ class ComparisonForm(forms.Form):
         if cleaned.get("would_send") == "no" and not cleaned.get("wrong_kind"):
             self.add_error("wrong_kind", _("Say what was wrong with it."))
         return cleaned
+
+
+class SentMailForm(ComparisonForm):
+    """A person's word on a mail that was sent."""
+
+    would_send = forms.ChoiceField(
+        label=_lazy("Was it right to send this mail?"),
+        choices=[("yes", _lazy("It was right")), ("no", _lazy("It was wrong"))],
+        widget=forms.RadioSelect,
+        error_messages={"required": _lazy("Say whether it was right.")},
+    )

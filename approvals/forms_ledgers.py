@@ -16,7 +16,7 @@ from agentmail.models import Mailbox, Transport
 from approvals import people
 from approvals.forms import REASON_CHARACTERS, SEARCH_CHARACTERS, AddressesField, address_lines
 from approvals.ledgers import FollowUpFilter, SentFilter
-from approvals.mailboxes import LIMITS
+from approvals.mailboxes import LIMITS, TEXT_LIMITS
 from approvals.models import OutcomeKind, Revision
 from approvals.people import Person
 from approvals.queries import visible_mailboxes
@@ -248,7 +248,40 @@ class MailboxForm(forms.Form):
         ),
     )
 
-    NAMES = ("is_enabled", "undo_seconds", "expiry_hours", "approval_minutes", "transport")
+    sender_name = forms.CharField(
+        label=_lazy("Sender"),
+        max_length=TEXT_LIMITS["sender_name"],
+        required=False,
+        help_text=_lazy("The organisation in whose name this mailbox writes."),
+    )
+    postal_address = forms.CharField(
+        label=_lazy("Postal address"),
+        max_length=TEXT_LIMITS["postal_address"],
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text=_lazy("Where the sender can be reached by post; up to 500 characters."),
+    )
+    unsubscribe = forms.CharField(
+        label=_lazy("Unsubscribe at"),
+        max_length=TEXT_LIMITS["unsubscribe"],
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        help_text=_lazy(
+            "Where a recipient says that they want no more: an address that begins with https:// or mailto:. Mail "
+            "that looks like bulk mail is warned about when it lacks the sender, the postal address or this."
+        ),
+    )
+
+    NAMES = (
+        "is_enabled",
+        "undo_seconds",
+        "expiry_hours",
+        "approval_minutes",
+        "transport",
+        "sender_name",
+        "postal_address",
+        "unsubscribe",
+    )
 
     def __init__(self, data: QueryDict | None = None, *, mailbox: Mailbox) -> None:
         initial = {name: getattr(mailbox, name) for name in self.NAMES}

@@ -57,15 +57,39 @@ class LoosenForm(PasswordAgain, TightenForm):
         reason.widget.attrs["placeholder"] = _(
             "30-day audit: 0 complaint rate, 97 % CSAT, every draft approved as written"
         )
-        reason.help_text = _("Kept with the numbers below; everybody who may read this page reads it.")
+        reason.help_text = _(
+            "Kept with the numbers of the last 30 days; everybody who may read this page reads it."
+        )
         reason.error_messages["required"] = _("Say why; a looser mode is kept with its reason.")
+
+
+class SignatureHeaderField(forms.RegexField):
+    """The name of the header that carries a webhook's signature in hex."""
+
+    RESERVED = ("host", "authorization", "cookie", "connection", "transfer-encoding", "user-agent")
+    RESERVED_BEGINNINGS = ("content-", "webhook-", "proxy-", "accept")
+
+    def __init__(self) -> None:
+        super().__init__(
+            r"^[A-Za-z][A-Za-z0-9-]*$",
+            label=_("Header of the signature"),
+            max_length=64,
+            help_text=_("For webhooks: carries the HMAC-SHA256 of the raw body in hex."),
+            error_messages={
+                "invalid": _("A header name has letters, digits and hyphens, and begins with a letter.")
+            },
+        )
+
+    def clean(self, value: Any) -> Any:
+        name = super().clean(value)
+        folded = name.casefold()
+        if folded in self.RESERVED or folded.startswith(self.RESERVED_BEGINNINGS):
+            raise forms.ValidationError(_now("This header has another meaning; choose another name."))
+        return name
 
 
 class ChannelForm(forms.Form):
     """Where the people of a mailbox are told of its sends."""
-
-    RESERVED = ("host", "authorization", "cookie", "connection", "transfer-encoding", "user-agent")
-    RESERVED_BEGINNINGS = ("content-", "webhook-", "proxy-", "accept")
 
     version = forms.IntegerField(widget=forms.HiddenInput, min_value=0)
     kind = forms.ChoiceField(label=_("How"), choices=ChannelKind.choices, widget=forms.RadioSelect)
@@ -75,15 +99,7 @@ class ChannelForm(forms.Form):
         help_text=_("An email address, or an https address that takes a POST."),
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
-    signature_header = forms.RegexField(
-        r"^[A-Za-z][A-Za-z0-9-]*$",
-        label=_("Header of the signature"),
-        max_length=64,
-        help_text=_("For webhooks: carries the HMAC-SHA256 of the raw body in hex."),
-        error_messages={
-            "invalid": _("A header name has letters, digits and hyphens, and begins with a letter.")
-        },
-    )
+    signature_header = SignatureHeaderField()
 
     def __init__(self, data: Any = None, *, channel: Channel | None, **options: Any) -> None:
         start = {
@@ -97,13 +113,6 @@ class ChannelForm(forms.Form):
         super().__init__(
             data, auto_id="channel_%s", label_suffix="", initial=start | options.pop("initial", {}), **options
         )
-
-    def clean_signature_header(self) -> str:
-        name: str = self.cleaned_data["signature_header"]
-        folded = name.casefold()
-        if folded in self.RESERVED or folded.startswith(self.RESERVED_BEGINNINGS):
-            raise forms.ValidationError(_now("This header has another meaning; choose another name."))
-        return name
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

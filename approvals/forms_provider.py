@@ -12,8 +12,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from agentmail.addresses import AddressError, parse_address
-from agentmail.client import MOST_ITEMS
-from approvals.provider_rules import Held
+from agentmail.client import MOST_GRANTS, MOST_ITEMS
+from approvals.provider_rules import MOST_OBJECTS, Held, refused_words
+from policies.models import ProviderIntent, ProviderKind, Workspace
+from policies.scopes import GLOBAL, workspace_scope
 
 NAME_CHARACTERS = 256
 DESCRIPTION_CHARACTERS = 1000
@@ -105,9 +107,7 @@ class ProviderForm(forms.Form):
     def refuse(self, field: str, sentence: str) -> None:
         """Show the provider's refusal at the field that it names, at the top of the form when it names none."""
         named = self.NAMES.get(field) or self.NAMES.get(field.partition(".")[0]) or field.rpartition(".")[2]
-        self.add_error(
-            named if named in self.fields else None, _("The provider refused it: %(why)s") % {"why": sentence}
-        )
+        self.add_error(named if named in self.fields else None, refused_words(sentence))
 
 
 def _name(label: Any) -> forms.CharField:
@@ -149,14 +149,22 @@ class PolicyForm(ProviderForm):
                 label=label,
                 required=False,
                 validators=[MinValueValidator(UNLIMITED if limit in MAY_BE_UNLIMITED else 0)],
-                help_text=_("-1 is unlimited, where the plan allows it. Empty: the plan's maximum.")
-                if limit in MAY_BE_UNLIMITED
-                else _("Empty: the plan's maximum."),
+                help_text=self._help(limit),
             )
             for limit, label in LIMITS.items()
         }
         fields = dict(self.fields)
         self.fields = {"seen": fields.pop("seen"), "name": fields.pop("name"), **own, **fields}
+
+    def _help(self, limit: str) -> str:
+        sentences = [_("-1 is unlimited, where the plan allows it.")] if limit in MAY_BE_UNLIMITED else []
+        if not self._is_held(limit):
+            sentences.append(_("Empty: the plan's maximum."))
+        return " ".join(sentences)
+
+    def _is_held(self, limit: str) -> bool:
+        # The provider merges: a limit that is not named stays as it is, so a held one cannot be emptied.
+        return self.held is not None and self.held.fields["limits"].get(limit) is not None
 
     def values_of(self, held: Held) -> dict[str, Any]:
         limits, spam = held.fields["limits"], held.fields["spam_detection"]
@@ -180,6 +188,11 @@ class PolicyForm(ProviderForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
+        for name in LIMITS:
+            if name in cleaned and cleaned[name] is None and self._is_held(name):
+                self.add_error(
+                    name, _("Write a number: a limit that is left empty stays as the provider holds it.")
+                )
         spam, inbox = cleaned.get("limit_spam_retention_period"), cleaned.get("limit_inbox_retention_period")
         is_shorter = spam is None or inbox is None or inbox == UNLIMITED or UNLIMITED < spam < inbox
         if not is_shorter:
@@ -353,6 +366,7 @@ class RuleForm(ProviderForm):
         elif len(actions) > 1 and any(one["type"] == "block" for one in actions):
             self.add_error("actions", _("A block must be the only action."))
         if not self.conditions.is_valid():
+            self.add_error("operator", _("A condition below cannot be used as it is."))
             return cleaned
         found = self._conditions()
         if not 1 <= len(found) <= MOST_CONDITIONS:
@@ -439,8 +453,8 @@ class ItemsForm(forms.Form):
         help_text=_lazy("One a line, at most 1,000 at once. What the list does not hold is passed over."),
     )
 
-    def __init__(self, data: Any = None, *, type: str) -> None:
-        super().__init__(data, auto_id="items_%s", label_suffix="")
+    def __init__(self, data: Any = None, *, type: str, initial: Mapping[str, Any] = {}) -> None:
+        super().__init__(data, initial=dict(initial), auto_id="items_%s", label_suffix="")
         self.type = type
 
     def clean_add(self) -> list[str]:
@@ -455,10 +469,8 @@ class ItemsForm(forms.Form):
             self.add_error("add", _("Write at least one value to add or to remove."))
         return cleaned
 
-    def refuse(self, field: str, sentence: str) -> None:
-        self.add_error(
-            "add" if field == "items" else None, _("The provider refused it: %(why)s") % {"why": sentence}
-        )
+    def refuse(self, name: str, _field: str, sentence: str) -> None:
+        self.add_error(name, refused_words(sentence))
 
     def _lines(self, name: str, *, is_checked: bool) -> list[str]:
         lines = [
@@ -475,7 +487,7 @@ class ItemsForm(forms.Form):
         values = []
         for number, value in lines:
             try:
-                values.append(self._value(value) if is_checked else value)
+                values.append(self._value(value) if is_checked else self._short(value))
             except ValueError as error:
                 faults.append(
                     forms.ValidationError(
@@ -487,12 +499,17 @@ class ItemsForm(forms.Form):
             raise forms.ValidationError(faults[:20])
         return list(dict.fromkeys(values))
 
-    def _value(self, value: str) -> str:
+    @staticmethod
+    def _short(value: str) -> str:
         if len(value) > VALUE_CHARACTERS:
             raise ValueError(
                 _("it has %(count)d characters; a value may have %(limit)d.")
                 % {"count": len(value), "limit": VALUE_CHARACTERS}
             )
+        return value
+
+    def _value(self, value: str) -> str:
+        self._short(value)
         try:
             if self.type == "address":
                 return parse_address(value).lower()
@@ -583,3 +600,72 @@ class WorkspaceForm(ProviderForm):
         if not wanted.get("domain", True):
             del wanted["domain"]
         return wanted
+
+
+class MembersForm(forms.Form):
+    """Mailboxes to put into a workspace. `choices` are those of the person that are elsewhere."""
+
+    mailboxes = forms.MultipleChoiceField(
+        label=_lazy("Mailboxes"),
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": _lazy("Choose at least one mailbox.")},
+        help_text=_lazy("They leave the workspace they are in and take over this one's policy and rules."),
+    )
+
+    def __init__(
+        self, data: Any = None, *, choices: list[tuple[str, str]], is_auto_grouped: bool = False
+    ) -> None:
+        super().__init__(data, auto_id="members_%s", label_suffix="")
+        self.fields["mailboxes"].choices = choices  # type: ignore[attr-defined]
+        self.is_auto_grouped = is_auto_grouped
+
+    def clean_mailboxes(self) -> list[str]:
+        chosen: list[str] = self.cleaned_data["mailboxes"]
+        if self.is_auto_grouped:
+            raise forms.ValidationError(
+                _("Mailboxes join this workspace by themselves. Turn that off before you put others here.")
+            )
+        if len(chosen) > MOST_GRANTS:
+            raise forms.ValidationError(
+                _("These are %(count)d mailboxes; at most %(limit)d can be moved at once."),
+                params={"count": len(chosen), "limit": MOST_GRANTS},
+            )
+        return chosen
+
+    def refuse(self, _field: str, sentence: str) -> None:
+        self.add_error("mailboxes", refused_words(sentence))
+
+
+class KeepForm(forms.Form):
+    """That an object is wanted as it is held; `version` is that of the wish which the page showed, 0 for none.
+
+    A rule is wanted attached to workspaces, too.
+    """
+
+    version = forms.IntegerField(widget=forms.HiddenInput, required=False, min_value=0)
+    scope = forms.ChoiceField(label=_lazy("Attached to"), required=False)
+
+    def __init__(self, data: Any = None, *, kind: ProviderKind, intent: ProviderIntent | None = None) -> None:
+        initial = (
+            {"version": 0, "scope": GLOBAL}
+            if intent is None
+            else {"version": intent.version, "scope": intent.scope}
+        )
+        super().__init__(data, initial=initial, auto_id="keep_%s", label_suffix="")
+        if kind == ProviderKind.RULE:
+            self.fields["scope"].choices = self.scope_choices()  # type: ignore[attr-defined]
+        else:
+            del self.fields["scope"]
+
+    @staticmethod
+    def scope_choices() -> list[tuple[str, str]]:
+        rows = Workspace.objects.exclude(provider_id="").order_by("name")[:MOST_OBJECTS]
+        return [
+            (GLOBAL, _("every workspace")),
+            *((workspace_scope(row.pk), row.name) for row in rows),
+            ("", _("the workspaces that name it")),
+        ]
+
+    def clean_scope(self) -> str | None:
+        # A page that offered no choice leaves the attachment as it is.
+        return self.cleaned_data["scope"] if "scope" in self.data else None

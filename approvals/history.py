@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet, TextField
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, TextField
 from django.db.models.functions import Cast
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from agentmail.models import RuleEvaluation
 from approvals.inbound_rules import STAGE as INBOUND_STAGE
@@ -22,6 +24,11 @@ HISTORY_ROWS = 50
 HIGHEST_ID = 10**18 - 1
 OURS, PROVIDER = "ours", "provider"
 BLOCKED = "blocked"
+PROVIDER_STAGES: Mapping[str, str | Promise] = {
+    "smtp_rcpt": _lazy("Before a message is taken in"),
+    INBOUND_STAGE: _lazy("Arrival of a message"),
+    "outbound_send": _lazy("Sending of a message"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +157,16 @@ def _inbound(person: Person, chosen: HistoryFilter) -> QuerySet[InboundJudgement
     if chosen.mailbox is not None:
         found = found.filter(mailbox__public_id=chosen.mailbox)
     if chosen.draft is not None:
-        answered = Draft.objects.filter(public_id=chosen.draft).values("parent_message_id")
-        found = found.filter(message__provider_id__in=answered)
+        # The provider's ids are unique within a mailbox only.
+        found = found.filter(
+            Exists(
+                Draft.objects.filter(
+                    public_id=chosen.draft,
+                    mailbox=OuterRef("mailbox"),
+                    parent_message_id=OuterRef("message__provider_id"),
+                )
+            )
+        )
     if chosen.rule:
         found = found.annotate(rules_text=Cast("rules", TextField())).filter(
             rules_text__contains=f'"{chosen.rule}:'
@@ -222,6 +237,10 @@ def stages() -> list[tuple[str, str]]:
     """The stages of ours with their words, and those of the provider that are in use."""
     known = RuleEvaluation.objects.order_by("stage").values_list("stage", flat=True).distinct()
     ours = {stage.value: str(stage.label) for stage in Stage}
-    return list(
-        (ours | {stage: stage for stage in known} | {INBOUND_STAGE: _("Arrival of a message")}).items()
-    )
+    theirs = {stage: stage_word(stage) for stage in [*known, INBOUND_STAGE]}
+    return list((ours | theirs).items())
+
+
+def stage_word(stage: str) -> str:
+    """The words for a stage of the provider's rules; a stage that is not known here names itself."""
+    return str(PROVIDER_STAGES.get(stage, stage))

@@ -27,8 +27,9 @@ def hold_if_gated(message: Message) -> bool:
     Runs in the transaction that stores it, so that no reader sees it in between. Only what this desk sent is passed
     over: a stranger can write the mailbox's own address into a sender.
     """
-    mode = Mailbox.objects.values_list("mode", flat=True).get(pk=message.mailbox_id)
-    if not modes.holds_inbound(mode) or Send.objects.filter(provider_message_id=message.provider_id).exists():
+    # Providers number the messages of each mailbox for itself.
+    own = Send.objects.filter(mailbox_id=message.mailbox_id, provider_message_id=message.provider_id)
+    if not modes.holds_inbound(_mode_now(message.mailbox_id)) or own.exists():
         return False
     with transaction.atomic():
         InboundRelease.objects.create(message=message, mailbox_id=message.mailbox_id, held_at=database_now())
@@ -50,6 +51,24 @@ def is_released(message: Message) -> bool:
 def released(messages: QuerySet[Message]) -> QuerySet[Message]:
     """Those of some messages that the agent may read."""
     return messages.exclude(release__isnull=False, release__released_at__isnull=True)
+
+
+def readable(mailbox: Mailbox, provider_ids: Iterable[str]) -> frozenset[str]:
+    """Those of some messages at the provider, by their ids, that the agent may read now.
+
+    While the mailbox is `gated_all`, one that is not stored here yet is not readable: it will be held.
+    """
+    ids = frozenset(provider_ids)
+    stored = Message.objects.filter(mailbox=mailbox, provider_id__in=ids)
+    if modes.holds_inbound(_mode_now(mailbox.pk)):
+        return frozenset(released(stored).values_list("provider_id", flat=True))
+    held = held_in(mailbox).filter(message__provider_id__in=ids)
+    return ids - frozenset(held.values_list("message__provider_id", flat=True))
+
+
+def hides_some(mailbox: Mailbox) -> bool:
+    """Whether the agent may see less of a mailbox than the provider holds."""
+    return modes.holds_inbound(_mode_now(mailbox.pk)) or held_in(mailbox).exists()
 
 
 def held_in(mailbox: Mailbox) -> QuerySet[InboundRelease]:
@@ -88,3 +107,8 @@ def release(mailbox: Mailbox, message_ids: Iterable[int], *, person: User) -> in
                 thread_id=row.message.thread_id,
             )
     return len(rows)
+
+
+def _mode_now(mailbox_id: int) -> str:
+    # Asked anew: whoever brings the mailbox may have read it before the mode changed.
+    return Mailbox.objects.values_list("mode", flat=True).get(pk=mailbox_id)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from django.contrib.auth.models import User
-from django.core.signing import BadSignature, Signer
 from django.db import DataError
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
@@ -25,27 +23,26 @@ from agentmail.exceptions import (
     TooLarge,
     Unauthenticated,
 )
+from agentmail.mail_html import to_text
 from agentmail.models import Mailbox, Message, Thread
 from agentmail.types import Address, DraftSnapshot, MessageSnapshot
-from approvals import arrival, copies, freshness, inbound_rules
+from approvals import arrival, copies, first_sync, freshness, inbound_rules, marks
 from approvals.content import MESSAGE_BYTES, content_of_draft
-from approvals.models import AttachmentBlob, Draft, FollowUp, Origin, Revision
+from approvals.file_kinds import kind_of
+from approvals.models import AttachmentBlob, Draft, Origin, Revision, Submission
 from approvals.states import OPEN_DRAFT_STATES, DraftState
-from approvals.transitions import drafts
+from approvals.transitions import drafts, submissions
 from approvals.transitions.moves import LostRace
 from audit.clock import database_now
 
 logger = logging.getLogger(__name__)
 
-# A correction made here carries this in the draft's metadata, so that whoever sees it first links it.
-CORRECTION_KEY = "key2"
 CATEGORY_KEY, CONFIDENCE_KEY = "category", "confidence"
 # How many objects in a row may find the provider silent before the rest of a poll is left to the next one.
 TROUBLES_BORNE = 3
 # How many threads of waiting drafts a poll reads again, though nothing says that they moved.
 THREADS_READ_AGAIN = 5
 LONGEST_ID = 255
-_signer = Signer(salt="countersign.correction")
 
 
 @dataclass(slots=True)
@@ -73,6 +70,11 @@ def observe(mailbox: Mailbox, snapshot: DraftSnapshot, client: NylasClient) -> D
     )
     if known is not None and known.state not in (*OPEN_DRAFT_STATES, DraftState.APPROVED):
         return None
+    submission = marks.submitted(mailbox, snapshot)
+    if known is None and submission is not None and submission.draft_id is not None:
+        # Made twice, because somebody died between making it and writing that down.
+        client.delete_draft(mailbox.grant_id, snapshot.id)
+        return None
     digests, incomplete_reason = _freeze_attachments(mailbox, snapshot, client, known)
     messages = _thread_messages(mailbox, snapshot, client)
     parent_id = (
@@ -83,6 +85,7 @@ def observe(mailbox: Mailbox, snapshot: DraftSnapshot, client: NylasClient) -> D
         mailbox=Address(mailbox.address, mailbox.display_name),
         parent_message_id=parent_id,
         digests=digests,
+        kinds=_kinds_of(digests.values()),
     )
     thread_id = known.thread_id if known is not None else snapshot.thread_id
     thread = freshness.look_at_thread(client, mailbox.grant_id, thread_id, parent_id)
@@ -96,12 +99,12 @@ def observe(mailbox: Mailbox, snapshot: DraftSnapshot, client: NylasClient) -> D
             content=content,
             thread=thread,
             incomplete_reason=incomplete_reason,
-            agent_says=_agent_says(snapshot),
+            agent_says=_agent_says(snapshot, submissions.latest_of(known) or submission),
         )
         if revision is not None:
             arrival.judge(known.pk)
         return revision
-    origin, linked_from, author = _origin_of(snapshot)
+    correction = marks.corrected(snapshot)
     draft = drafts.arrive(
         mailbox,
         provider_draft_id=snapshot.id,
@@ -109,10 +112,11 @@ def observe(mailbox: Mailbox, snapshot: DraftSnapshot, client: NylasClient) -> D
         thread_id=thread_id,
         thread=thread,
         incomplete_reason=incomplete_reason,
-        origin=origin,
-        linked_from=linked_from,
-        author=author,
-        agent_says=_agent_says(snapshot),
+        origin=Origin.CORRECTION if correction is not None else Origin.AGENT,
+        linked_from=correction[0].send.draft if correction is not None else None,
+        author=correction[1] if correction is not None else None,
+        agent_says=_agent_says(snapshot, submission),
+        submission=submission,
     )
     newer = [m.id for m in messages if snapshot.date is not None and (m.date or 0) > snapshot.date]
     if draft is not None and newer:
@@ -130,9 +134,14 @@ def poll(mailbox: Mailbox, client: NylasClient) -> Polled:
     next poll. Raises ProviderError when the provider gives no usable answer; what was read before is kept.
     """
     result = Polled()
-    mirror.find_sent_folder(mailbox, client)
+    teller = first_sync.Teller(mailbox)
+    mirror.find_folders(mailbox, client)
     for message in mirror.sync_messages(mailbox, client):
         result.messages += 1
+        teller.read(messages=1)
+        with _tolerated(result):
+            copies.note(message, client, source="poll")
+    for message in copies.unsettled(mailbox):
         with _tolerated(result):
             copies.note(message, client, source="poll")
     inbound_rules.judge_new(mailbox)
@@ -142,6 +151,7 @@ def poll(mailbox: Mailbox, client: NylasClient) -> Polled:
     listed: set[str] = set()
     for snapshot in client.list_drafts(mailbox.grant_id):
         listed.add(snapshot.id)
+        teller.read(drafts=1)
         if len(snapshot.id) > LONGEST_ID or len(snapshot.thread_id) > LONGEST_ID:
             result.troubles.append(_("A draft has an id that is too long to be kept here."))
         elif not _is_known(mailbox, snapshot):
@@ -152,6 +162,7 @@ def poll(mailbox: Mailbox, client: NylasClient) -> Polled:
     result.withdrawn = _withdraw_missing(mailbox, listed, client)
     trouble = " ".join(dict.fromkeys(result.troubles))[:500]
     Mailbox.objects.filter(pk=mailbox.pk).update(synced_at=database_now(), trouble=trouble)
+    teller.ended()
     return result
 
 
@@ -255,7 +266,9 @@ def fetch_news(
     fetch_messages(draft.mailbox, stale.message_ids, client)
 
 
-def fetch_messages(mailbox: Mailbox, message_ids: Sequence[str], client: NylasClient) -> None:
+def fetch_messages(
+    mailbox: Mailbox, message_ids: Sequence[str], client: NylasClient, *, read_timeout: float | None = None
+) -> None:
     """Store the messages that are not stored in full yet; one that is gone again is passed over."""
     known = set(
         Message.objects.filter(mailbox=mailbox, provider_id__in=message_ids, is_complete=True).values_list(
@@ -265,7 +278,10 @@ def fetch_messages(mailbox: Mailbox, message_ids: Sequence[str], client: NylasCl
     for message_id in message_ids:
         if message_id not in known:
             try:
-                mirror.store_message(mailbox, client.get_message(mailbox.grant_id, message_id))
+                found = client.get_message(
+                    mailbox.grant_id, message_id, with_headers=True, read_timeout=read_timeout
+                )
+                mirror.store_message(mailbox, found)
             except NotFound:
                 logger.info("message %s of mailbox %s is gone again", message_id, mailbox.pk)
     inbound_rules.judge_new(mailbox)
@@ -289,6 +305,12 @@ def _is_known(mailbox: Mailbox, snapshot: DraftSnapshot) -> bool:
         digests=_known_digests(draft_id),
     )
     return bool(is_complete) and upstream_sha256 == content.upstream_sha256
+
+
+def _kinds_of(digests: Collection[str]) -> dict[str, str]:
+    if not digests:
+        return {}
+    return dict(AttachmentBlob.objects.filter(sha256__in=list(digests)).values_list("sha256", "kind"))
 
 
 def _known_digests(draft_id: int) -> dict[str, str]:
@@ -322,7 +344,7 @@ def _freeze_attachments(
             return digests, _("An attachment could not be read from the provider.")
         digests[part.id] = hashlib.sha256(data).hexdigest()
         AttachmentBlob.objects.get_or_create(
-            sha256=digests[part.id], defaults={"size": len(data), "content": data}
+            sha256=digests[part.id], defaults={"size": len(data), "content": data, "kind": kind_of(data)}
         )
     return digests, ""
 
@@ -330,15 +352,8 @@ def _freeze_attachments(
 def _thread_messages(mailbox: Mailbox, snapshot: DraftSnapshot, client: NylasClient) -> list[MessageSnapshot]:
     if not snapshot.thread_id:
         return []
-    messages = list(client.list_messages(mailbox.grant_id, thread_id=snapshot.thread_id))
-    complete = set(
-        Message.objects.filter(
-            mailbox=mailbox, provider_id__in=[message.id for message in messages], is_complete=True
-        ).values_list("provider_id", flat=True)
-    )
-    for message in messages:
-        if message.id not in complete:
-            mirror.store_message(mailbox, message)
+    messages = list(client.list_messages(mailbox.grant_id, thread_id=snapshot.thread_id, with_headers=True))
+    mirror.store_new(mailbox, messages)
     inbound_rules.judge_new(mailbox)
     return messages
 
@@ -347,45 +362,25 @@ def _answered_message(mailbox: Mailbox, snapshot: DraftSnapshot, messages: list[
     if snapshot.reply_to_message_id:
         return snapshot.reply_to_message_id
     before = [m for m in messages if snapshot.date is None or (m.date or 0) <= snapshot.date] or messages
-    inbound = [m for m in before if not _is_own(mailbox, m)] or before
+    inbound = [m for m in before if not mirror.is_in_its_name(mailbox, m)] or before
     newest = max(inbound, key=lambda message: (message.date or 0, message.id), default=None)
     return newest.id if newest is not None else ""
 
 
 def _moved_by(mailbox: Mailbox, newer: list[MessageSnapshot]) -> freshness.StaleReason:
-    only_own = all(_is_own(mailbox, message) for message in newer)
+    only_own = all(mirror.is_in_its_name(mailbox, message) for message in newer)
     return freshness.StaleReason.ANSWERED if only_own else freshness.StaleReason.NEW_INBOUND
 
 
-def _is_own(mailbox: Mailbox, message: MessageSnapshot) -> bool:
-    return any(address.email.casefold() == mailbox.address.casefold() for address in message.from_)
-
-
-def correction_mark(follow_up: FollowUp, person: User) -> str:
-    """The signed mark that a corrected draft carries in its metadata."""
-    return _signer.sign(f"{follow_up.public_id}:{person.pk}")
-
-
-def _origin_of(snapshot: DraftSnapshot) -> tuple[Origin, Draft | None, User | None]:
-    mark = snapshot.metadata.get(CORRECTION_KEY, "")
-    try:
-        public_id, person_id = _signer.unsign(mark).split(":")
-    except (BadSignature, ValueError):
-        return Origin.AGENT, None, None
-    # The agent can copy a mark that it has read: each counts once, for a draft of the same mailbox.
-    follow_up = (
-        FollowUp.objects.select_related("send__draft")
-        .filter(public_id=public_id, correction__isnull=True, mailbox__grant_id=snapshot.grant_id)
-        .first()
-    )
-    person = User.objects.filter(pk=person_id).first()
-    if follow_up is None or person is None:
-        return Origin.AGENT, None, None
-    return Origin.CORRECTION, follow_up.send.draft, person
-
-
-def _agent_says(snapshot: DraftSnapshot) -> drafts.AgentSays:
-    """What the agent wrote into the draft's metadata about it; it can only make the desk stricter."""
+def _agent_says(snapshot: DraftSnapshot, submission: Submission | None) -> drafts.AgentSays:
+    """What the agent said about its draft, here or in the draft's metadata; it can only make the desk stricter."""
+    if submission is not None:
+        # Beside another text than the one that was handed in it would say nothing.
+        is_its_own = submission.plain_part and to_text(submission.content.get("body", "")) == to_text(
+            snapshot.body
+        )
+        plain_part = submission.plain_part if is_its_own else ""
+        return drafts.AgentSays(submission.category, submission.confidence, plain_part)
     try:
         confidence: float | None = float(snapshot.metadata.get(CONFIDENCE_KEY, ""))
     except ValueError:

@@ -168,13 +168,13 @@ def sent_page(person: Person, chosen: SentFilter) -> SentPage:
         )
     # The limit stands inside: outside, SQLite joins every row before it sorts (performance 3.2).
     keys = found.order_by(f"-{column}", "-pk").values("pk")[: LEDGER_ROWS + 1]
-    sends = list(_with_letter(Send.objects.filter(pk__in=keys)).order_by(f"-{column}", "-pk"))
+    sends = list(with_letter(Send.objects.filter(pk__in=keys)).order_by(f"-{column}", "-pk"))
     return SentPage(
         [SentRow(send, recipients_of(send)) for send in sends[:LEDGER_ROWS]], len(sends) > LEDGER_ROWS
     )
 
 
-def _with_letter(found: QuerySet[Send]) -> QuerySet[Send]:
+def with_letter(found: QuerySet[Send]) -> QuerySet[Send]:
     """The sends with everything a row needs, without bodies."""
     return (
         found.select_related("draft", "mailbox", "decision__revision")

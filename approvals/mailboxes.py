@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+from django.core.exceptions import ValidationError
+from django.core.validators import URLValidator, validate_email
 from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
@@ -20,6 +23,7 @@ LIMITS = {
     "expiry_hours": (1, 720),
     "approval_minutes": (1, 1440),
 }
+TEXT_LIMITS = {"sender_name": 200, "postal_address": 500, "unsubscribe": 500}
 
 
 class MailboxRefused(Exception):
@@ -33,8 +37,9 @@ class MailboxRefused(Exception):
 def connect(client: NylasClient, grant_id: str, *, actor: Actor, **options: Any) -> Mailbox:
     """Connect a grant, or take new options for one that is connected; the provider must know it.
 
-    `options` are fields of the mailbox: mode, transport, undo_seconds, expiry_hours, approval_minutes. Raises
-    MailboxRefused for a value outside its limits or an unknown grant, ProviderError when the provider is silent.
+    `options` are fields of the mailbox: mode, transport, undo_seconds, expiry_hours, approval_minutes, sender_name,
+    postal_address, unsubscribe. Raises MailboxRefused for a value outside its limits or an unknown grant,
+    ProviderError when the provider is silent.
     """
     checked = _checked(options)
     mode = checked.pop("mode", None)
@@ -158,6 +163,36 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
                     name,
                     _("The transport must be one of %(names)s.") % {"names": ", ".join(Transport.values)},
                 )
+        elif name in TEXT_LIMITS:
+            options[name] = _checked_text(name, str(value))
         elif name != "is_enabled":
             raise MailboxRefused(name, _("A mailbox has no setting %(name)s.") % {"name": name})
     return options
+
+
+def _checked_text(name: str, value: str) -> str:
+    lines = [" ".join(line.split()) for line in value.splitlines()]
+    text = "\n".join(filter(None, lines)) if name == "postal_address" else value.strip()
+    if len(text) > TEXT_LIMITS[name]:
+        raise MailboxRefused(
+            name,
+            _("%(field)s has %(count)d characters; it can have %(limit)d.")
+            % {"field": name.replace("_", " "), "count": len(text), "limit": TEXT_LIMITS[name]},
+        )
+    if name == "unsubscribe" and text:
+        _check_unsubscribe(text)
+    return text
+
+
+def _check_unsubscribe(address: str) -> None:
+    try:
+        parts = urlsplit(address)
+        if parts.scheme == "mailto":
+            validate_email(unquote(parts.path))
+        else:
+            URLValidator(schemes=["https"])(address)
+    except (ValidationError, ValueError) as error:
+        raise MailboxRefused(
+            "unsubscribe",
+            _("Write an address that begins with https://, or mailto: and one mail address."),
+        ) from error

@@ -36,7 +36,8 @@ def new_amounts(text: str, said: str) -> list[str]:
 
 def link_hosts_in(text: str) -> list[str]:
     """The hosts of the web addresses in a text or in the source of HTML, in their ASCII form, each once."""
-    return once(host_of(link) for link in _LINK.findall(text))
+    # What ends a sentence is no part of an address.
+    return once(host_of(link.rstrip(".,;:!?")) for link in _LINK.findall(text))
 
 
 def link_hosts_of(revision: Revision) -> list[str]:

@@ -9,10 +9,13 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from agentmail.models import Mailbox, Message, OversightMode, ProviderEvent, RuleEvaluation
+from approvals.notices import models as notice_models  # noqa: F401 - tables of this application
 from approvals.states import (
     IN_FLIGHT_SEND_STATES,
     LIVE_ATTEMPT_STATES,
     AttemptState,
+    BatchItemState,
+    BatchState,
     DraftState,
     SendState,
 )
@@ -63,6 +66,14 @@ class StaleReason(models.TextChoices):
     THREAD_GONE = "thread_gone", _("The thread is gone or was merged")
 
 
+class Risk(models.IntegerChoices):
+    """How much attention a draft asks for; the lower number stands first."""
+
+    HIGH = 1, _("High risk")
+    NORMAL = 2, _("Normal risk")
+    LOW = 3, _("Low risk")
+
+
 class Draft(models.Model):
     """One draft of an agent, one row for ever. Its state is written by `approvals.transitions` only."""
 
@@ -85,6 +96,15 @@ class Draft(models.Model):
     subject = models.TextField(blank=True)
     counterpart = models.CharField(max_length=320, blank=True)
     search_text = models.TextField(blank=True)
+    # Of the current revision, see `approvals.bulk`: whether it looks like bulk mail by itself, which mail it is like
+    # (empty for an answer), and a digest of its recipients.
+    looks_bulk = models.BooleanField(default=False)
+    family = models.CharField(max_length=16, blank=True)
+    audience = models.CharField(max_length=16, blank=True)
+    # Of the current revision, see `approvals.risk`: its level (None: not told yet) and the keys of what made it so,
+    # the most consequential first.
+    risk = models.PositiveSmallIntegerField(choices=Risk, null=True)
+    risk_reasons: models.JSONField[list[str]] = models.JSONField(default=list)
 
     # What the draft answers, pinned by us: the provider does not give it back.
     thread_id = models.CharField(max_length=255, blank=True)
@@ -105,8 +125,24 @@ class Draft(models.Model):
     stale_reason = models.CharField(max_length=20, choices=StaleReason, blank=True)
     stale_message_ids = models.JSONField(default=list)
 
+    # Who is to decide, and who was asked for help; written by `approvals.transitions.assignments` only.
+    assigned_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="assigned_drafts",
+        db_index=False,
+    )
+    escalated_at = models.DateTimeField(null=True)
+    escalated_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
+    )
+    escalation_reason = models.TextField(blank=True)
+
     arrived_at = models.DateTimeField()
     expires_at = models.DateTimeField()
+    # Its place among those that wait, the earliest on top; see `approvals.risk.place_of`.
+    queue_at = models.DateTimeField()
     state_changed_at = models.DateTimeField()
     looked_at = models.DateTimeField(null=True)
     discarded_at = models.DateTimeField(null=True)
@@ -115,10 +151,36 @@ class Draft(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["grant_id", "provider_draft_id"], name="draft_once_for_ever"),
             models.CheckConstraint(condition=Q(state__in=list(DraftState)), name="draft_state_is_known"),
+            models.CheckConstraint(
+                condition=Q(risk__isnull=True) | Q(risk__in=list(Risk)), name="draft_risk_is_known"
+            ),
         ]
         indexes = [
             models.Index(
-                fields=["expires_at", "id"], name="draft_pending_by_expiry", condition=Q(state="pending")
+                fields=["queue_at", "id"], name="draft_pending_by_place", condition=Q(state="pending")
+            ),
+            models.Index(
+                fields=["mailbox", "queue_at", "id"],
+                name="draft_pending_box_by_place",
+                condition=Q(state="pending"),
+            ),
+            models.Index(
+                fields=["category", "queue_at", "id"],
+                name="draft_pending_by_category",
+                condition=Q(state="pending"),
+            ),
+            models.Index(
+                fields=["risk", "queue_at", "id"],
+                name="draft_pending_by_risk",
+                condition=Q(state="pending"),
+            ),
+            models.Index(
+                fields=["agent_id", "queue_at", "id"],
+                name="draft_pending_by_agent",
+                condition=Q(state="pending") & ~Q(agent_id=""),
+            ),
+            models.Index(
+                fields=["id"], name="draft_risk_untold", condition=Q(state="pending", risk__isnull=True)
             ),
             models.Index(
                 fields=["mailbox", "expires_at", "id"],
@@ -130,6 +192,19 @@ class Draft(models.Model):
             models.Index(fields=["arrived_at", "id"], name="draft_by_arrival"),
             models.Index(fields=["category", "state"], name="draft_by_category"),
             models.Index(
+                fields=["assigned_to", "state"],
+                name="draft_assigned",
+                condition=Q(assigned_to__isnull=False),
+            ),
+            models.Index(
+                fields=["state", "escalated_at"],
+                name="draft_escalated",
+                condition=Q(escalated_at__isnull=False),
+            ),
+            models.Index(
+                fields=["mailbox", "family", "arrived_at"], name="draft_by_family", condition=~Q(family="")
+            ),
+            models.Index(
                 fields=["-state_changed_at"],
                 name="draft_to_discard",
                 condition=Q(discarded_at__isnull=True, state__in=["rejected", "expired", "superseded"]),
@@ -139,12 +214,81 @@ class Draft(models.Model):
     def __str__(self) -> str:
         return str(self.public_id)
 
+    @property
+    def is_low_risk(self) -> bool:
+        """Whether its current revision was found to be of low risk; not while that has not been told."""
+        return self.risk == Risk.LOW
+
+
+class SubmissionState(models.TextChoices):
+    RECEIVED = "received", _("Received")
+    DRAFTED = "drafted", _("Drafted")
+    REFUSED = "refused", _("Refused by the provider")
+    CANCELLED = "cancelled", _("Cancelled by the agent")
+
+
+class Submission(models.Model):
+    """A mail that an agent handed in, kept from the moment it is acknowledged. Written by `approvals.submissions` only.
+
+    `content` holds the fields of a draft as the provider takes them. The draft gets the public id of the submission;
+    one that gives an older draft a new wording names it in `draft` from the beginning.
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="submissions")
+    agent_id = models.CharField(max_length=128)
+    agent_name = models.CharField(max_length=256, blank=True)
+    # Who answers for the agent, and so may not approve what it wrote.
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    state = models.CharField(max_length=12, choices=SubmissionState, default=SubmissionState.RECEIVED)
+    draft = models.ForeignKey(Draft, on_delete=models.PROTECT, null=True, related_name="submissions")
+    is_revision = models.BooleanField(default=False)
+    content: models.JSONField[dict[str, Any]] = models.JSONField(default=dict)
+    # The plain text that came beside the HTML of `content`, which alone is sent.
+    plain_part = models.TextField(blank=True)
+    # What the agent says about it; reviewers see it, recipients never do.
+    note = models.TextField(blank=True)
+    sources = models.JSONField(default=list)
+    category = models.CharField(max_length=100, blank=True)
+    confidence = models.FloatField(null=True)
+
+    client_key = models.CharField(max_length=256, blank=True)
+    payload_sha256 = models.CharField(max_length=64)
+    received_at = models.DateTimeField()
+    tries = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField(null=True)
+    trouble = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["agent_id", "client_key"],
+                condition=~Q(client_key=""),
+                name="client_key_once_per_agent",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_try_at", "id"],
+                name="submission_due",
+                condition=Q(next_try_at__isnull=False),
+            ),
+            models.Index(fields=["draft", "-id"], name="submission_by_draft"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.public_id)
+
 
 class AttachmentBlob(models.Model):
-    """The frozen bytes of an attachment, kept once by digest."""
+    """The frozen bytes of an attachment, kept once by digest.
+
+    `kind` is what its content is (`approvals.file_kinds`), empty where that was not looked at yet.
+    """
 
     sha256 = models.CharField(max_length=64, unique=True)
     size = models.PositiveIntegerField()
+    kind = models.CharField(max_length=12, blank=True)
     content = models.BinaryField()
 
     def __str__(self) -> str:
@@ -160,7 +304,7 @@ class Revision(models.Model):
     """What a draft said at one time: everything that would be sent. Never changed after it is written.
 
     Addresses are lists of {"email", "name"?}; attachments are lists of {"id", "filename", "content_type",
-    "size", "sha256", "content_id", "is_inline"} whose bytes are in `AttachmentBlob`.
+    "size", "sha256", "content_id", "is_inline", "kind"} whose bytes are in `AttachmentBlob`.
     """
 
     draft = models.ForeignKey(Draft, on_delete=models.PROTECT, related_name="revisions")
@@ -182,6 +326,8 @@ class Revision(models.Model):
     parent_message_id = models.CharField(max_length=255, blank=True)
     attachments = models.JSONField(default=list)
     content_sha256 = models.CharField(max_length=64)
+    # The plain text that came beside this HTML and is not sent; empty when there was none.
+    plain_part = models.TextField(blank=True)
     # Made once from the body, for showing: sanitised HTML (empty for plain text) and text.
     body_html = models.TextField(blank=True)
     body_text = models.TextField(blank=True)
@@ -215,6 +361,7 @@ class VoidReason(models.TextChoices):
     WITHDRAWN = "withdrawn", _("The draft was withdrawn")
     ANSWERED = "answered", _("The agent answered")
     CANCELLED = "cancelled", _("Cancelled with all of the mailbox")
+    SENT_ELSEWHERE = "sent_elsewhere", _("Sent without this desk")
 
 
 class Decision(models.Model):
@@ -255,7 +402,10 @@ class Decision(models.Model):
                 condition=Q(person__isnull=False) | Q(kind="approve"), name="only_an_approval_lacks_a_person"
             ),
         ]
-        indexes = [models.Index(fields=["draft", "-made_at"], name="decision_by_draft")]
+        indexes = [
+            models.Index(fields=["draft", "-made_at"], name="decision_by_draft"),
+            models.Index(fields=["-made_at", "-id"], name="decision_by_time"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.draft_id}"
@@ -648,6 +798,49 @@ class NeedsPerson(models.Model):
         return str(self.public_id)
 
 
+class SentMessage(models.Model):
+    """A message that left a mailbox since it was connected, and the send that allowed it.
+
+    Without a send it was sent elsewhere: past this desk, or by a forger of the address. `draft` is then the one whose
+    words it says, if there is one. Written by `approvals.transitions.sent_messages` only.
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="sent_message")
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="sent_messages")
+    send = models.ForeignKey(Send, on_delete=models.PROTECT, null=True, related_name="sent_messages")
+    draft = models.ForeignKey(Draft, on_delete=models.PROTECT, null=True, related_name="sent_messages")
+    noted_at = models.DateTimeField()
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    acknowledge_note = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(send__isnull=True) | Q(acknowledged_at__isnull=True),
+                name="what_a_send_allowed_is_not_acknowledged",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["-noted_at", "-id"],
+                name="sent_elsewhere_open",
+                condition=Q(send__isnull=True, acknowledged_at__isnull=True),
+            ),
+            models.Index(
+                fields=["-noted_at", "-id"],
+                name="sent_elsewhere_acknowledged",
+                condition=Q(send__isnull=True, acknowledged_at__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.public_id)
+
+
 class FollowUpNote(models.Model):
     """What was said when a follow-up was passed on."""
 
@@ -683,6 +876,264 @@ class ModeChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.mailbox_id} {self.before} to {self.after}"
+
+
+class Claim(models.Model):
+    """That a person is deciding about a draft, and until when. Written by `approvals.transitions.claims` only.
+
+    `taken_from` is who had to let go of it, when it was taken over.
+    """
+
+    draft = models.OneToOneField(Draft, on_delete=models.CASCADE, related_name="claim")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="claims")
+    began_at = models.DateTimeField()
+    until = models.DateTimeField()
+    taken_from = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+
+    class Meta:
+        indexes = [models.Index(fields=["until"], name="claim_by_end")]
+
+    def __str__(self) -> str:
+        return f"{self.draft_id} {self.person_id}"
+
+
+class Presence(models.Model):
+    """That a person has a draft open, as their page said last; see `approvals.presence`. No state and no record."""
+
+    draft = models.ForeignKey(Draft, on_delete=models.CASCADE, related_name="presences")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="presences")
+    # Which of the person's pages said it: only that one can say that it is gone.
+    page = models.CharField(max_length=32)
+    is_editing = models.BooleanField(default=False)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["draft", "person"], name="presence_once_per_draft")]
+        indexes = [models.Index(fields=["seen_at"], name="presence_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.draft_id} {self.person_id}"
+
+
+class Snooze(models.Model):
+    """That a person does not want to see a draft in their queue for a while.
+
+    It ends at `until`, and before that when the draft gets another revision than `revision` or moves.
+    """
+
+    draft = models.ForeignKey(Draft, on_delete=models.CASCADE, related_name="snoozes")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="snoozes")
+    revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="+")
+    made_at = models.DateTimeField()
+    until = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["person", "draft"], name="snooze_once_per_draft")]
+        indexes = [models.Index(fields=["until"], name="snooze_by_end")]
+
+    def __str__(self) -> str:
+        return f"{self.draft_id} {self.person_id}"
+
+
+class Keyboard(models.Model):
+    """A person's own keys; see `approvals.keyboard`."""
+
+    person = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="keyboard")
+    has_letters = models.BooleanField(default=True)
+    # Whether the next draft is opened after a decision; otherwise the one that was decided stays open.
+    opens_next = models.BooleanField(default=True)
+    keys: models.JSONField[dict[str, str]] = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return f"keys of {self.person_id}"
+
+
+class SavedView(models.Model):
+    """A filter of the queue under a name, of one person or, without one, of everybody; see `approvals.saved_views`.
+
+    `query` is what stands behind "?" in the address of the queue.
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="saved_views"
+    )
+    name = models.CharField(max_length=40)
+    query = models.CharField(max_length=600)
+    position = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ["position", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["person", "name"], name="view_name_once_per_person"),
+            models.UniqueConstraint(
+                fields=["name"], condition=Q(person__isnull=True), name="view_name_once_for_everybody"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class QueueStart(models.Model):
+    """The view that a person starts with."""
+
+    person = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="queue_start"
+    )
+    view = models.ForeignKey(SavedView, on_delete=models.CASCADE, related_name="+")
+
+    def __str__(self) -> str:
+        return f"{self.person_id} starts with {self.view_id}"
+
+
+class KeptReason(models.Model):
+    """A short text for a reason, of one person or, without a person, of everybody; see `approvals.kept_reasons`."""
+
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="kept_reasons"
+    )
+    text = models.CharField(max_length=500)
+    used = models.PositiveIntegerField(default=0)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["person", "text"], name="reason_once_per_person"),
+            models.UniqueConstraint(
+                fields=["text"], condition=Q(person__isnull=True), name="reason_once_for_everybody"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.text[:40]
+
+
+class FirstSync(models.Model):
+    """How far the first reading of a mailbox is; see `approvals.first_sync`."""
+
+    mailbox = models.OneToOneField(Mailbox, on_delete=models.CASCADE, related_name="first_sync")
+    began_at = models.DateTimeField()
+    told_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    messages = models.PositiveIntegerField(default=0)
+    drafts = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.mailbox_id} {self.messages}+{self.drafts}"
+
+
+class BatchKind(models.TextChoices):
+    APPROVE = "approve", _("Approve")
+    REJECT = "reject", _("Reject")
+
+
+class Batch(models.Model):
+    """Letters that one person reads and decides about together; see `approvals.batches`.
+
+    `kind` is empty until it was decided. Its state is written by `approvals.transitions.batches` only.
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="batches")
+    state = models.CharField(max_length=8, choices=BatchState, default=BatchState.READING)
+    kind = models.CharField(max_length=8, choices=BatchKind, blank=True)
+    reason = models.TextField(blank=True)
+    opened_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+    # When the person asked to leave out what still waits.
+    stopped_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "batches"
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=list(BatchState)), name="batch_state_is_known"),
+            models.CheckConstraint(
+                condition=Q(state="reading", decided_at__isnull=True, kind="")
+                | (~Q(state="reading") & Q(decided_at__isnull=False) & ~Q(kind="")),
+                name="decided_batch_has_kind",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["id"], name="batch_running", condition=Q(state="running")),
+            models.Index(fields=["opened_at"], name="batch_being_read", condition=Q(state="reading")),
+            models.Index(fields=["person", "-id"], name="batch_by_person"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.public_id)
+
+
+class BatchItem(models.Model):
+    """One letter of a batch as it was shown: the wording, the thread and the questions that a decision binds.
+
+    `obstacle` says why it cannot be approved with the others; `verdicts` and `notes` are those shown. `result` is a
+    code of `approvals.batches.Result`, `sentence` says it to people.
+    """
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="items")
+    draft = models.ForeignKey(Draft, on_delete=models.PROTECT, related_name="+")
+    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="+")
+    place = models.PositiveSmallIntegerField()
+    content_sha256 = models.CharField(max_length=64)
+    thread_fingerprint = models.CharField(max_length=64, blank=True)
+    asks = models.JSONField(default=list)
+    category = models.CharField(max_length=48, blank=True)
+    verdicts = models.JSONField(default=list)
+    notes = models.JSONField(default=list)
+    obstacle = models.CharField(max_length=500, blank=True)
+    state = models.CharField(max_length=8, choices=BatchItemState, default=BatchItemState.LISTED)
+    result = models.CharField(max_length=24, blank=True)
+    sentence = models.CharField(max_length=1000, blank=True)
+    # The decision about it is made with this id, so that it is made once.
+    form_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    decision = models.OneToOneField(Decision, on_delete=models.PROTECT, null=True, related_name="batch_item")
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["place"]
+        constraints = [
+            models.UniqueConstraint(fields=["batch", "draft"], name="draft_once_in_a_batch"),
+            models.CheckConstraint(
+                condition=Q(state__in=list(BatchItemState)), name="batch_item_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(decision__isnull=False, state__in=["approved", "rejected"])
+                | Q(decision__isnull=True, state__in=["listed", "waiting", "refused", "left_out"]),
+                name="decided_batch_item_has_decision",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.batch_id} {self.place} {self.state}"
+
+
+class UnsavedEdit(models.Model):
+    """What a person typed about a draft and did not save, theirs alone; see `approvals.unsaved`.
+
+    `fields` are those of the edit form as typed, against `revision`; none when only a reason was typed.
+    """
+
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="unsaved_edits"
+    )
+    draft = models.ForeignKey(Draft, on_delete=models.CASCADE, related_name="unsaved_edits")
+    revision = models.ForeignKey(Revision, on_delete=models.CASCADE, null=True, related_name="+")
+    fields: models.JSONField[dict[str, str]] = models.JSONField(default=dict)
+    reason = models.TextField(blank=True)
+    kept_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["draft", "person"], name="unsaved_edit_once_per_person")
+        ]
+        indexes = [models.Index(fields=["kept_at"], name="unsaved_edit_by_age")]
+
+    def __str__(self) -> str:
+        return f"{self.person_id} on {self.draft_id}"
 
 
 class Notification(models.Model):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import json
 import logging
+import smtplib
 from datetime import timedelta
 from typing import Any
 
@@ -18,10 +16,11 @@ from django.utils.translation import gettext as _
 
 from approvals import outgoing, oversight
 from approvals.models import Notification
+from approvals.outgoing_mail import is_configured
 from approvals.transitions.notifications import TEST, UNKNOWN
 from audit.clock import database_now
 from audit.record import SYSTEM, record
-from policies import channels, locks, mailbox_settings
+from policies import channels, locks, mailbox_settings, modes, webhooks
 from policies.models import Channel, ChannelKind
 
 logger = logging.getLogger(__name__)
@@ -56,40 +55,31 @@ def deliver(notification_id: int) -> bool:
     return not trouble
 
 
-def signature_headers(channel: Channel, row: Notification, body: bytes, *, at: int) -> dict[str, str]:
-    """What proves to a receiver that a notification is ours: in the standard form, and as plain hex of the body."""
-    secret = channels.secret_of(channel)
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    signed = b".".join([str(row.public_id).encode(), str(at).encode(), body])
-    standard = base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
-    return {
-        "webhook-id": str(row.public_id),
-        "webhook-timestamp": str(at),
-        "webhook-signature": f"v1,{standard}",
-        channel.signature_header: hmac.digest(secret.encode(), body, hashlib.sha256).hex(),
-    }
-
-
 def _try(row: Notification, channel: Channel) -> str:
     """Why the channel could not be told, or nothing."""
     try:
         if channel.kind == ChannelKind.EMAIL:
+            if not is_configured():
+                return _("No mail server is set (EMAIL_HOST).")
             _mail(row, channel).send()
             return ""
         body = json.dumps(row.payload | {"id": str(row.public_id)}, ensure_ascii=False).encode()
-        headers = signature_headers(channel, row, body, at=int(database_now().timestamp()))
-        status = outgoing.post(
-            channel.target,
-            body,
-            headers | {"Content-Type": "application/json", "User-Agent": "Countersign"},
+        headers = webhooks.signature_headers(
+            [channels.secret_of(channel)],
+            header=channel.signature_header,
+            message_id=str(row.public_id),
+            body=body,
+            at=int(database_now().timestamp()),
         )
-    except (outgoing.AddressRefused, outgoing.NotReached) as error:
-        return str(error)
+        return outgoing.tell(channel.target, body, headers).trouble
+    except smtplib.SMTPException as error:
+        # The text of some of these names the address, so only the kind is written down.
+        logger.warning("notification %s could not be handed over: %s", row.pk, type(error).__name__)
+        return _("No answer: %(why)s") % {"why": type(error).__name__}
     except Exception as error:
         # A mail server fails in many ways; each of them means that nobody was told.
         logger.exception("notification %s could not be handed over", row.pk)
         return _("No answer: %(why)s") % {"why": type(error).__name__}
-    return "" if 200 <= status < 300 else _("It answered %(status)d.") % {"status": status}
 
 
 def _mail(row: Notification, channel: Channel) -> EmailMessage:
@@ -147,6 +137,8 @@ def _fall_back(mailbox_id: int, failures: int) -> None:
     if mailbox_settings.of(mailbox_id).dead_channel_falls_back:
         oversight.fall_back(
             mailbox_id,
+            leaves={modes.MONITORED},
             reason=_("The notification channel failed %(count)d times in a row, so nobody could be told.")
             % {"count": failures},
         )
+        oversight.return_undecided(mailbox_id)

@@ -14,9 +14,9 @@ from django.db.models import Q, QuerySet, Sum
 
 from agentmail.models import EventState, ProviderEvent, WebhookRejection
 from approvals import release
-from approvals.models import Attempt, Heartbeat, Send
+from approvals.models import Attempt, Heartbeat, Send, Submission
 from approvals.people import Person, Right
-from approvals.queries import BoundedCount, visible_sends
+from approvals.queries import BoundedCount, visible_mailboxes, visible_sends
 from approvals.states import AttemptState, SendState
 from audit.models import Entry
 
@@ -176,6 +176,8 @@ class Numbers:
     events_waiting: int
     events_failing: int
     events_quarantined: int
+    submissions_waiting: int
+    keys_reused: int
 
 
 def numbers(person: User, now: datetime) -> Numbers:
@@ -194,30 +196,45 @@ def numbers(person: User, now: datetime) -> Numbers:
             BoundedCount(waiting),
             BoundedCount(ProviderEvent.objects.filter(state=EventState.FAILING)),
             BoundedCount(ProviderEvent.objects.filter(state=EventState.QUARANTINED)),
+            BoundedCount(
+                Submission.objects.filter(
+                    mailbox__in=visible_mailboxes(person), next_try_at__isnull=False, received_at__lte=late
+                )
+            ),
+            BoundedCount(
+                Entry.objects.filter(
+                    action="approvals.submission.key_reused",
+                    mailbox_id__in=visible_mailboxes(person).values("pk"),
+                    at__gte=now - timedelta(days=REJECTION_DAYS),
+                )
+            ),
         )
         .first()
     )
-    return Numbers(*(row or (0,) * 7))
+    return Numbers(*(row or (0,) * 9))
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process that gave a sign of life. `is_other`: it runs another build than this one."""
+    """A process that gave a sign of life. `is_latest`: the last of its kind. `is_other`: it runs another build."""
 
     name: str
     at: datetime
     is_alive: bool
+    is_latest: bool
     is_other: bool
 
 
 def processes(now: datetime) -> list[Process]:
     """The processes of the last day, the latest sign of life first."""
-    rows = Heartbeat.objects.filter(at__gte=now - timedelta(days=1)).order_by("-at")[:HEARTBEAT_ROWS]
+    rows = list(Heartbeat.objects.filter(at__gte=now - timedelta(days=1)).order_by("-at")[:HEARTBEAT_ROWS])
+    latest = {row.kind: row.pk for row in reversed(rows)}
     return [
         Process(
             name=row.name,
             at=row.at,
             is_alive=now - row.at <= timedelta(seconds=ALIVE_SECONDS),
+            is_latest=latest[row.kind] == row.pk,
             is_other=row.detail.get("release", release.fingerprint()) != release.fingerprint(),
         )
         for row in rows

@@ -277,7 +277,7 @@ def _send_of(mailbox: Mailbox, provider_message_id: str, token: str) -> Send | N
 
 def _note_message(mailbox: Mailbox, provider_message_id: str, thread_id: str, client: NylasClient) -> None:
     try:
-        snapshot = client.get_message(mailbox.grant_id, provider_message_id)
+        snapshot = client.get_message(mailbox.grant_id, provider_message_id, with_headers=True)
     except NotFound:
         # Gone again, or announced before it can be read: its thread tells.
         _note_deletion(mailbox, provider_message_id, client)

@@ -1,16 +1,21 @@
-"""Posting to addresses that people type in. Whatever the name resolves to, nothing inside the network is reached.
+"""Reaching addresses that people type in or mails name. Whatever they resolve to, nothing inside is reached.
 
 The name is resolved once, every answer must be public, and the connection goes to an address that was checked, with
-the name kept for TLS. Nothing is followed, and of the answer only the status is read.
+the name kept for TLS. A post follows nothing, and of its answer only the status is read, unless the caller asks for a
+bounded beginning of it; what a fetch is led to is checked in the same way.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import urllib3
 from django.conf import settings
@@ -19,7 +24,10 @@ from django.utils.translation import gettext as _
 from agentmail.addresses import AddressError, parse_address
 
 PORTS = (443, 8443)
-CONNECT_SECONDS, READ_SECONDS = 5.0, 10.0
+PLAIN_PORT = 80
+REDIRECTS = 3
+PIECE_BYTES = 16 * 1024
+CONNECT_SECONDS, READ_SECONDS, WHOLE_SECONDS = 5.0, 10.0, 15.0
 URL_CHARACTERS = 500
 # IPv4 inside IPv6: what is behind these is decided by a translator on the way.
 _TRANSLATED = tuple(
@@ -43,11 +51,28 @@ class Target:
     path: str
 
 
-def target_of(url: str) -> Target:
-    """Take a URL apart, without asking anybody. Raises AddressRefused."""
-    if len(url) > URL_CHARACTERS:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a post: the status where there was one, and why it does not count as taken, or nothing."""
+
+    status: int | None
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with its first bytes; `retry_after` in seconds, None where it names none."""
+
+    status: int
+    body: bytes
+    retry_after: int | None
+
+
+def target_of(url: str, *, may_be_plain: bool = False, most_characters: int = URL_CHARACTERS) -> Target:
+    """Take a URL apart, without asking anybody; http:// is for `may_be_plain` only. Raises AddressRefused."""
+    if len(url) > most_characters:
         raise AddressRefused(
-            _("The address is longer than %(limit)d characters.") % {"limit": URL_CHARACTERS}
+            _("The address is longer than %(limit)d characters.") % {"limit": most_characters}
         )
     if any(character <= " " or character == "\x7f" for character in url):
         raise AddressRefused(_("The address holds a space or a control character."))
@@ -58,12 +83,14 @@ def target_of(url: str) -> Target:
     except ValueError as error:
         raise AddressRefused(_("This is not an address.")) from error
     is_loopback = settings.NOTIFICATIONS_TO_LOOPBACK and _is_loopback(host)
-    if parts.scheme != "https" and not (is_loopback and parts.scheme == "http"):
+    is_plain = parts.scheme == "http" and (is_loopback or may_be_plain)
+    if parts.scheme != "https" and not is_plain:
         raise AddressRefused(_("The address must begin with https://."))
     if not host or parts.username is not None or parts.password is not None or parts.fragment:
         raise AddressRefused(_("The address must name a host, without a user, a password or a fragment."))
-    if not is_loopback and (port or 443) not in PORTS:
-        raise AddressRefused(_("The port must be one of %(ports)s.") % {"ports": ", ".join(map(str, PORTS))})
+    ports = (PLAIN_PORT, *PORTS) if may_be_plain else PORTS
+    if not is_loopback and (port or ports[0]) not in ports:
+        raise AddressRefused(_("The port must be one of %(ports)s.") % {"ports": ", ".join(map(str, ports))})
     path = parts.path or "/"
     if parts.query:
         path = f"{path}?{parts.query}"
@@ -77,9 +104,79 @@ def check(url: str) -> Target:
     return target
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
-    """Post once and give the status. Raises AddressRefused or NotReached; a redirect is NotReached."""
+def post(url: str, body: bytes, headers: Mapping[str, str], *, whole_seconds: float = WHOLE_SECONDS) -> int:
+    """Post once and give the status. Raises AddressRefused or NotReached; a redirect is NotReached.
+
+    After `whole_seconds` the connection is cut off: its other limits begin anew with each byte.
+    """
+    return ask(url, body, headers, read_bytes=0, whole_seconds=whole_seconds).status
+
+
+def ask(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    read_bytes: int,
+    whole_seconds: float = WHOLE_SECONDS,
+) -> Reply:
+    """As `post`, with the first `read_bytes` of the answer and how long it asks to be left alone."""
     target = target_of(url)
+    with _asked(target, "POST", headers, body=body, whole_seconds=whole_seconds) as answer:
+        status = int(answer.status)
+        begun = answer.read(read_bytes, decode_content=False) if read_bytes else b""
+        wait = str(answer.headers.get("Retry-After", ""))
+    if 300 <= status < 400:
+        raise NotReached(
+            _("It answered with a redirect (%(status)d), which is not followed.") % {"status": status}
+        )
+    return Reply(status, begun, int(wait) if wait.isdecimal() and len(wait) < 7 else None)
+
+
+def fetch(
+    url: str, headers: Mapping[str, str], *, most_bytes: int, most_characters: int, whole_seconds: float
+) -> bytes:
+    """Read what a web address gives, http:// or https://, through three redirects at most, each checked anew.
+
+    Nothing of the desk or its person goes along: no cookies, no referrer. Raises AddressRefused, or NotReached for
+    every answer but 200, for one over `most_bytes` and for one that takes longer than `whole_seconds` in all.
+    """
+    until = time.monotonic() + whole_seconds
+    for _hop in range(REDIRECTS + 1):
+        target = target_of(url.partition("#")[0], may_be_plain=True, most_characters=most_characters)
+        left = until - time.monotonic()
+        if left <= 0:
+            break
+        with _asked(target, "GET", headers, whole_seconds=left) as answer:
+            if answer.status not in (301, 302, 303, 307, 308):
+                return _content_of(answer, most_bytes)
+            url = urljoin(url, answer.headers.get("Location", ""))
+    raise NotReached(_("It leads on and on, or takes too long."))
+
+
+def _content_of(answer: urllib3.BaseHTTPResponse, most_bytes: int) -> bytes:
+    if answer.status != 200:
+        raise NotReached(_("It answered %(status)d.") % {"status": answer.status})
+    pieces: list[bytes] = []
+    size = 0
+    for piece in answer.stream(PIECE_BYTES, decode_content=False):
+        size += len(piece)
+        if size > most_bytes:
+            raise NotReached(_("It is larger than %(limit)d MB.") % {"limit": most_bytes // 1_000_000})
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+@contextmanager
+def _asked(
+    target: Target,
+    method: str,
+    headers: Mapping[str, str],
+    *,
+    whole_seconds: float,
+    body: bytes | None = None,
+) -> Iterator[urllib3.BaseHTTPResponse]:
+    """Ask once, at an address that was checked; the answer is open while the caller reads it."""
     address = _addresses(target)[0]
     options: dict[str, object] = {
         "timeout": urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
@@ -98,26 +195,64 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
     else:
         pool = urllib3.HTTPConnectionPool(address, target.port, **options)  # type: ignore[arg-type]
     try:
-        answer = pool.urlopen(
-            "POST",
-            target.path,
-            body=body,
-            headers={**headers, "Host": _host_header(target), "Accept-Encoding": "identity"},
-            redirect=False,
-            retries=False,
-            preload_content=False,
-        )
-        status = int(answer.status)
-        answer.close()
+        with _cut_after(whole_seconds, pool):
+            answer = pool.urlopen(
+                method,
+                target.path,
+                body=body,
+                headers={**headers, "Host": _host_header(target), "Accept-Encoding": "identity"},
+                redirect=False,
+                retries=False,
+                preload_content=False,
+            )
+            try:
+                yield answer
+            finally:
+                answer.close()
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         raise NotReached(_("No answer: %(why)s") % {"why": type(error).__name__}) from error
     finally:
         pool.close()
-    if 300 <= status < 400:
-        raise NotReached(
-            _("It answered with a redirect (%(status)d), which is not followed.") % {"status": status}
-        )
-    return status
+
+
+def tell(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    """Post JSON once; an answer from 200 to 299 means that it was taken. Does not raise for what a receiver does."""
+    try:
+        status = post(url, body, {**headers, "Content-Type": "application/json", "User-Agent": "Countersign"})
+    except (AddressRefused, NotReached) as error:
+        return Answer(None, str(error))
+    if 200 <= status < 300:
+        return Answer(status)
+    return Answer(status, _("It answered %(status)d.") % {"status": status})
+
+
+@contextmanager
+def _cut_after(seconds: float, pool: urllib3.HTTPConnectionPool) -> Iterator[None]:
+    opened: list[socket.socket] = []
+    plain: Any = pool.ConnectionCls
+
+    class Watched(plain):
+        def _new_conn(self) -> socket.socket:
+            made: socket.socket = super()._new_conn()
+            # TLS takes the socket over; this copy stays with us and leads to the same connection.
+            opened.append(made.dup())
+            return made
+
+    def cut() -> None:
+        for connection in opened:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    pool.ConnectionCls = Watched
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        for connection in opened:
+            connection.close()
 
 
 def _addresses(target: Target) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -95,15 +97,16 @@ def set_mode(mailbox_id: int, *, to: str, actor: Actor, reason: str) -> ModeChan
     return change
 
 
-def fall_back(mailbox_id: int, *, reason: str) -> ModeChange | None:
-    """Take a monitored mailbox back to gated_send because nobody can be told; None when it is not monitored."""
+def fall_back(mailbox_id: int, *, leaves: Collection[str], reason: str) -> ModeChange | None:
+    """Take a mailbox whose mode is one of `leaves` back to gated_send, on the desk's own account; else None.
+
+    Whoever calls it calls `return_undecided` once that is committed.
+    """
     with transaction.atomic():
         mailbox = Mailbox.objects.select_for_update(no_key=True).get(pk=mailbox_id)
-        if mailbox.mode != modes.MONITORED:
+        if mailbox.mode not in leaves:
             return None
-        change = _write(mailbox, modes.GATED_SEND, actor=SYSTEM, reason=reason)
-    return_undecided(mailbox_id)
-    return change
+        return _write(mailbox, modes.GATED_SEND, actor=SYSTEM, reason=reason)
 
 
 def return_undecided(mailbox_id: int) -> int:

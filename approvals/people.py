@@ -24,8 +24,10 @@ class Right(StrEnum):
     RESUME = "resume"  # release the switch, resume held sends
     RESOLVE = "resolve"  # close or resend an unknown send
     CANCEL = "cancel"  # end every waiting draft of a mailbox at once
-    MANAGE = "manage"  # people, grants, mailboxes
+    MANAGE = "manage"  # people, grants, mailboxes, tokens
+    REVOKE = "revoke"  # end the tokens of programs
     AUDIT = "audit"  # read the whole record, not only one's own actions
+    SEE_REVIEWERS = "see_reviewers"  # see by name how fast people approve
     READ_POLICIES = "read_policies"  # see rules, lists, caps and modes
     EDIT_LISTS = "edit_lists"  # change lists, and nothing else
     EDIT_POLICIES = "edit_policies"  # change rules, caps, tiers and the provider's
@@ -43,6 +45,7 @@ ROLE_RIGHTS: Mapping[Role, frozenset[Right]] = {
             Right.RESUME,
             Right.RESOLVE,
             Right.CANCEL,
+            Right.REVOKE,
             Right.AUDIT,
             Right.READ_POLICIES,
             Right.TIGHTEN,
@@ -57,7 +60,9 @@ ROLE_RIGHTS: Mapping[Role, frozenset[Right]] = {
             Right.RESOLVE,
             Right.CANCEL,
             Right.MANAGE,
+            Right.REVOKE,
             Right.AUDIT,
+            Right.SEE_REVIEWERS,
             Right.READ_POLICIES,
             Right.EDIT_LISTS,
             Right.EDIT_POLICIES,
@@ -65,7 +70,7 @@ ROLE_RIGHTS: Mapping[Role, frozenset[Right]] = {
             Right.LOOSEN,
         }
     ),
-    Role.AUDITOR: frozenset({Right.SEE, Right.STOP, Right.AUDIT, Right.READ_POLICIES}),
+    Role.AUDITOR: frozenset({Right.SEE, Right.STOP, Right.AUDIT, Right.SEE_REVIEWERS, Right.READ_POLICIES}),
     Role.LIST_EDITOR: frozenset({Right.EDIT_LISTS}),
 }
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from django.db import transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from agentmail.client import MOST_ITEMS
@@ -34,6 +36,8 @@ from policies.models import (
 )
 from policies.rules import provider_obstacle
 from policies.scopes import GLOBAL, workspace_scope
+
+logger = logging.getLogger(__name__)
 
 LOOK_EVERY = timedelta(hours=1)
 SHOWN_VALUES = 20
@@ -130,11 +134,13 @@ def denied_patterns() -> Iterable[str]:
 # What is wanted
 
 
-def keep(held: Held, *, actor: Actor, scope: str | None = None) -> ProviderIntent:
+def keep(held: Held, *, actor: Actor, scope: str | None = None, version: int | None = None) -> ProviderIntent:
     """Want an object as it is held now; an earlier wish for it is replaced, but not one that our own rows make.
 
     `scope` says to which workspaces a rule is attached ("global", "workspace:3"), "" leaves that to the workspaces,
-    None keeps what was said before. Raises `ProviderError` when the values of a list cannot be read.
+    None keeps what was said before. `version` is that of the wish the editor saw, 0 for none; without it any is
+    replaced. Raises `policies.changes.Conflict`, `ProviderError` when the values of a list cannot be read, and
+    `ProviderRefused` for a list with too many of them.
     """
     references = {
         (intent.kind, intent.provider_id): intent.reference
@@ -142,19 +148,33 @@ def keep(held: Held, *, actor: Actor, scope: str | None = None) -> ProviderInten
     }
     wanted = _with_references(held.fields, references)
     if held.kind == ProviderKind.LIST:
-        wanted["items"] = provider_rules.items_of(held.id)
+        items = provider_rules.items_of(held.id, limit=provider_rules.MOST_ITEMS_READ + 1)
+        if len(items) > provider_rules.MOST_ITEMS_READ:
+            # A push would take away every value that the wish does not name.
+            raise provider_rules.ProviderRefused(
+                _("This list holds more than %(limit)d values, which is more than can be wanted here.")
+                % {"limit": provider_rules.MOST_ITEMS_READ},
+                "items",
+            )
+        wanted["items"] = items
     intent = intent_of(held.kind, held.id)
     fields: dict[str, Any] = {"name": held.name, "wanted": wanted}
     if scope is not None and held.kind == ProviderKind.RULE:
         fields["scope"] = scope
     if intent is None:
-        return changes.create(
-            ProviderIntent, actor=actor, kind=held.kind.value, provider_id=held.id, **fields
-        )
+        if version:
+            raise changes.Conflict(None, {})
+        try:
+            return changes.create(
+                ProviderIntent, actor=actor, kind=held.kind.value, provider_id=held.id, **fields
+            )
+        except IntegrityError as error:
+            raise changes.Conflict(intent_of(held.kind, held.id), {}) from error
     if intent.source:
         # Our own rows say what it is.
         return intent
-    return changes.change(ProviderIntent, intent.pk, version=intent.version, actor=actor, **fields)
+    seen = intent.version if version is None else version
+    return changes.change(ProviderIntent, intent.pk, version=seen, actor=actor, **fields)
 
 
 def intent_of(kind: ProviderKind, provider_id: str) -> ProviderIntent | None:
@@ -165,12 +185,14 @@ def want_denied(*, actor: Actor) -> None:
     """Want the global deny list at the provider: one list of domains, one of addresses, and a rule that blocks both
     in every workspace. What is wanted already stays.
     """
-    with transaction.atomic():
-        for source, kind, name, scope in (
-            (DENY_DOMAINS, ProviderKind.LIST, "Countersign denied domains", ""),
-            (DENY_ADDRESSES, ProviderKind.LIST, "Countersign denied addresses", ""),
-            (DENY_RULE, ProviderKind.RULE, "Countersign denied recipients", GLOBAL),
-        ):
+    wishes_of_it = (
+        (DENY_DOMAINS, ProviderKind.LIST, "Countersign denied domains", ""),
+        (DENY_ADDRESSES, ProviderKind.LIST, "Countersign denied addresses", ""),
+        (DENY_RULE, ProviderKind.RULE, "Countersign denied recipients", GLOBAL),
+    )
+    # Somebody else may want it at the same moment; then it is wanted once.
+    with suppress(IntegrityError), transaction.atomic():
+        for source, kind, name, scope in wishes_of_it:
             if not ProviderIntent.objects.filter(source=source).exists():
                 changes.create(
                     ProviderIntent, actor=actor, kind=kind.value, name=name, source=source, scope=scope
@@ -188,11 +210,6 @@ def forget(intent_id: int, *, version: int, actor: Actor) -> None:
         if intent is not None and intent.source in DENIALS:
             for other in ProviderIntent.objects.filter(source__in=DENIALS):
                 changes.remove(ProviderIntent, other.pk, version=other.version, actor=actor)
-
-
-def set_scope(intent_id: int, scope: str, *, version: int, actor: Actor) -> None:
-    """Say to which workspaces a wanted rule is attached. Raises `policies.changes.Conflict`."""
-    changes.change(ProviderIntent, intent_id, version=version, actor=actor, scope=scope)
 
 
 # The comparison
@@ -511,14 +528,19 @@ def _with_references(fields: Mapping[str, Any], references: Mapping[tuple[str, s
 def push(*, actor: Actor) -> list[Step]:
     """Make the provider hold what is wanted; every request with what became of it.
 
-    The first request that is not done ends it: what was done stays, the rest is reported as not done. Where all is
-    as wanted nothing is asked. Raises `PushBusy`, and `ProviderError` when what is held cannot be read at all.
+    The first request that is not done ends it: what was done stays, the rest is reported as not done, whatever the
+    reason. Where all is as wanted nothing is asked. Raises `PushBusy`, and `ProviderError` when what is held cannot be
+    read before the first request.
     """
     with locks.hold(PUSH_LOCK) as lock:
         if lock is None:
             raise PushBusy
         steps = _pushed(actor)
-        look()
+        try:
+            look()
+        except DatabaseError:
+            # The provider holds what it was given; the next look is kept by the clock.
+            logger.exception("the look after a push could not be kept")
         return steps
 
 
@@ -527,16 +549,35 @@ def _pushed(actor: Actor) -> list[Step]:
     plan = [drift for drift in compare() if drift.standing != Standing.SAME]
     has_made = False
     for number, planned in enumerate(plan):
-        # What was made before it in this push has an id by now, which it may refer to.
-        drift = next((one for one in compare() if _is_about(one, planned)), planned) if has_made else planned
-        has_made = has_made or drift.standing == Standing.MISSING
-        if not _push_one(drift, actor, steps):
+        asked = len(steps)
+        try:
+            # What was made before it in this push has an id by now, which it may refer to.
+            drift = (
+                next((one for one in compare() if _is_about(one, planned)), planned) if has_made else planned
+            )
+            has_made = has_made or drift.standing == Standing.MISSING
+            is_done = _push_one(drift, actor, steps)
+        except (ProviderError, changes.Conflict, DatabaseError) as error:
+            # Whatever was asked for stands among the steps; this is what came before or after it.
+            logger.warning("a push ended before it was done: %s", type(error).__name__)
+            words = _words(planned) if len(steps) == asked else _("Note here what the provider did")
+            steps.append(Step(words, StepOutcome.NOT_DONE, _why_not(error)))
+            is_done = False
+        if not is_done:
             steps += [
                 Step(_words(rest), StepOutcome.NOT_DONE, _("An earlier step was not done."))
                 for rest in plan[number + 1 :]
             ]
             break
     return steps
+
+
+def _why_not(error: Exception) -> str:
+    if isinstance(error, ProviderError):
+        return _("The provider gives no usable answer, so this was not asked for.")
+    if isinstance(error, changes.Conflict):
+        return _("Somebody else changed what is wanted meanwhile. Push again.")
+    return _("The database takes no writes at the moment. Push again when it does.")
 
 
 def _is_about(one: Drift, other: Drift) -> bool:

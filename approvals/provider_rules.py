@@ -426,6 +426,11 @@ def _comparable(value: Any) -> Any:
     return value
 
 
+def refused_words(why: str) -> str:
+    """What to say when the provider took nothing; `why` is its own sentence."""
+    return _("The provider refused it: %(why)s") % {"why": why}
+
+
 def unknown_outcome() -> str:
     """What to say when a change was asked for and no usable answer came."""
     return _(

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from agentmail.addresses import AddressError, ascii_form, parse_address, parse_domain
+from agentmail.addresses import AddressError, ascii_form, is_well_formed, parse_address, parse_domain
 from agentmail.models import Mailbox
+from agentmail.types import Address
 from approvals import contacts, people, policy_scopes
 from approvals.content import Content
 from approvals.people import Person, Right
 from policies import changes, mailbox_settings, scopes
 from policies import recipients as lists
+from policies.in_force import InForce
 from policies.models import RecipientEntry, RecipientKind, UnknownRecipient
 from policies.recipients import Match, NewEntry, Outcome
 
@@ -130,6 +133,120 @@ def denied_sentence(recipient: Recipient) -> str:
     }
 
 
+def allowed_sentence(recipient: Recipient) -> str:
+    """Which entry of which list allows an address."""
+    entry = recipient.match.entry
+    if entry is None:
+        raise ValueError(f"no entry decides about {recipient.address}")
+    return _("%(address)s is allowed by the entry %(pattern)s for %(scope)s.") % {
+        "address": recipient.address,
+        "pattern": entry.pattern,
+        "scope": policy_scopes.word_of(entry.scope),
+    }
+
+
+class Said(StrEnum):
+    """What the gate says about one address, in the order of severity."""
+
+    BAD = "bad"  # not in the strict form
+    DENIED = "denied"
+    UNLISTED = "unlisted"  # on no list, in a mailbox that sends to listed recipients only
+    ASKED = "asked"  # on no list: an approval answers the question
+    ALLOWED = "allowed"
+    OWN = "own"  # answers come back to the mailbox itself
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """One written address of a field and what is said about it; `place` counts in its field."""
+
+    part: str
+    place: int
+    email: str
+    name: str
+    said: Said
+    sentence: str
+    is_first_contact: bool = False
+    is_in_thread: bool = True
+
+
+def addressees(
+    content: Content, mailbox: Mailbox, *, policies: InForce, known: Collection[str] = ()
+) -> list[Addressee]:
+    """What is said about each address of a mail that a person decides, in the order to, cc, bcc, reply-to.
+
+    `known` are the addresses of its conversation, case folded; without any, none is new to it.
+    """
+    own = mailbox.address.casefold()
+    written = [
+        (part, place, address)
+        for part in ("to", "cc", "bcc", "reply_to")
+        for place, address in enumerate(getattr(content, part))
+    ]
+    good = {address.email for _part, _place, address in written if is_well_formed(address.email)}
+    found = {one.address: one for one in judged(mailbox, sorted(good), within=policies.scopes)}
+    listed_only = policies.settings.unknown_reviewed != UnknownRecipient.ASK
+    return [
+        _addressee(
+            part,
+            place,
+            address,
+            found.get(lists.normalised(ascii_form(address.email))) if address.email in good else None,
+            is_own=part == "reply_to" and address.email.casefold() == own,
+            is_in_thread=not known or address.email.casefold() in {*known, own},
+            listed_only=listed_only,
+        )
+        for part, place, address in written
+    ]
+
+
+def _addressee(
+    part: str,
+    place: int,
+    address: Address,
+    recipient: Recipient | None,
+    *,
+    is_own: bool,
+    is_in_thread: bool,
+    listed_only: bool,
+) -> Addressee:
+    if is_own:
+        sentence = _("Answers come back to this mailbox.")
+        return Addressee(part, place, address.email, address.name, Said.OWN, sentence)
+    if recipient is None:
+        return Addressee(part, place, address.email, address.name, Said.BAD, _fault_of(address.email))
+    outcome = recipient.match.outcome
+    if outcome is Outcome.DENIED:
+        said, sentence = Said.DENIED, denied_sentence(recipient)
+    elif outcome is not Outcome.UNKNOWN:
+        said, sentence = Said.ALLOWED, allowed_sentence(recipient)
+    else:
+        said = Said.UNLISTED if listed_only else Said.ASKED
+        sentence = _("%(address)s is on no list.") % {"address": recipient.address}
+        if listed_only:
+            sentence += " " + _("This mailbox sends only to listed recipients.")
+        if recipient.is_first_contact:
+            sentence += " " + _("Nothing was sent to %(domain)s before.") % {"domain": recipient.domain}
+    return Addressee(
+        part,
+        place,
+        address.email,
+        address.name,
+        said,
+        sentence,
+        is_first_contact=recipient.is_first_contact,
+        is_in_thread=is_in_thread,
+    )
+
+
+def _fault_of(email: str) -> str:
+    try:
+        parse_address(email)
+    except AddressError as error:
+        return str(error)
+    return ""
+
+
 def may_edit(person: Person, scope: str) -> bool:
     """Whether a person may change entries of a scope; beyond one mailbox that takes the right on all of them."""
     if scope.startswith("mailbox:"):
@@ -138,6 +255,14 @@ def may_edit(person: Person, scope: str) -> bool:
 
 
 _SEEING = (Right.READ_POLICIES, Right.EDIT_LISTS)
+
+
+def mailboxes_of(person: Person) -> QuerySet[Mailbox]:
+    """The mailboxes whose lists a person may see or edit, by address."""
+    if any(people.may_everywhere(person, right) for right in _SEEING):
+        return Mailbox.objects.order_by("address")
+    ids = {pk for right in _SEEING for pk in people.mailbox_ids_with(person, right)}
+    return Mailbox.objects.filter(pk__in=ids).order_by("address")
 
 
 def visible_scopes(person: Person) -> list[str] | None:
@@ -285,12 +410,7 @@ def tried(mailbox: Mailbox, address: str) -> Trial:
         refused = _("refused")
         return Trial(recipient, denied_sentence(recipient), refused, refused)
     if entry is not None:
-        sentence = _("%(address)s is allowed by the entry %(pattern)s for %(scope)s.") % {
-            "address": recipient.address,
-            "pattern": entry.pattern,
-            "scope": policy_scopes.word_of(entry.scope),
-        }
-        return Trial(recipient, sentence, _("allowed"), _("allowed"))
+        return Trial(recipient, allowed_sentence(recipient), _("allowed"), _("allowed"))
     settings = mailbox_settings.of(mailbox.pk)
     sentence = _("%(address)s is on no list.") % {"address": recipient.address}
     if recipient.is_first_contact:

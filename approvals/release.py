@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
-_PARTS = ("agentmail", "approvals", "audit", "config", "policies")
+_PARTS = ("agentmail", "approvals", "audit", "config", "gateway", "policies")
 
 
 @cache

@@ -9,14 +9,16 @@ from datetime import datetime
 from django.db.models import Count, Max, QuerySet, TextField
 from django.db.models.functions import Cast
 
-from approvals import policy_scopes
+from approvals import people, policy_scopes
 from approvals.models import InboundJudgement, Judgement, JudgementRule
 from approvals.people import Person, Right
 from approvals.queries import visible_mailboxes
-from policies.models import EnforcedAt, Rule, Trigger
+from policies import lists
+from policies.models import EnforcedAt, Rule, Trigger, ValueList
 from policies.rules import provider_obstacle
 
 JUDGEMENTS_SHOWN = 50
+VALUES_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,40 @@ def inbound_judgements_of(person: Person, rule: Rule) -> list[InboundJudgement]:
 def enforcement(rule: Rule) -> tuple[str, str]:
     """Where a rule is enforced, in a word, and why not at the provider; the second is empty when it could be."""
     return str(EnforcedAt(rule.enforced_at).label), provider_obstacle(rule)
+
+
+def value_lists() -> QuerySet[ValueList]:
+    """Every list, by name, with `count` values; a list belongs to no mailbox."""
+    return ValueList.objects.annotate(count=Count("items"))
+
+
+def value_list(pk: int) -> ValueList | None:
+    return value_lists().filter(pk=pk).first()
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """One page of the values of a list; what is added meanwhile moves no later page."""
+
+    shown: list[str]
+    has_more: bool
+
+
+def values_of(found: ValueList, *, search: str = "", after: str = "") -> Values:
+    """The values of a list that hold a text, beyond the last one of the page before."""
+    items = found.items.order_by("value").filter(value__gt=after)
+    if search:
+        items = items.filter(value__contains=search)
+    values = list(items.values_list("value", flat=True)[: VALUES_SHOWN + 1])
+    return Values(values[:VALUES_SHOWN], len(values) > VALUES_SHOWN)
+
+
+def rules_using(person: Person, found: ValueList) -> list[Rule]:
+    """The rules that look a list up, of those that a person may see."""
+    if not people.may(person, Right.READ_POLICIES):
+        return []
+    visible = scope_words(person)
+    return [rule for rule in lists.rules_using(found) if rule.scope in visible]
 
 
 def _inbound(person: Person, rule: Rule) -> QuerySet[InboundJudgement]:

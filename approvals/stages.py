@@ -40,8 +40,8 @@ def held_in(scope: str) -> int:
 def start(scope: str, *, person: User, per_hour: int, count: int) -> StagedRelease:
     """Begin to resume up to `count` held sends of a scope, `per_hour` of them an hour.
 
-    Raises StagesRefused without the right, while the scope or everything is stopped, where nothing is held, and
-    while another release of the scope runs.
+    An approval that is valid now does not run out before the turn of its send. Raises StagesRefused without the right,
+    while the scope or everything is stopped, where nothing is held, and while another release of the scope runs.
     """
     if not switchboard.may_release(person, scope):
         raise StagesRefused(_("Only an operator or an admin can resume held mail."))
@@ -60,6 +60,8 @@ def start(scope: str, *, person: User, per_hour: int, count: int) -> StagedRelea
             _record("approvals.stages.started", made, people.actor_for(person))
     except IntegrityError as error:
         raise StagesRefused(_("Held mail is resumed in stages there already.")) from error
+    for place, send_id in enumerate(_oldest_held(scope)[:total]):
+        sends.plan_resume(send_id, at=now + (place // _step(per_hour) + 1) * _pause(per_hour))
     return made
 
 
@@ -88,12 +90,12 @@ def advance_all() -> int:
 
 
 def _advance(release: StagedRelease) -> int:
-    step = max(1, release.per_hour // 60)
+    step = _step(release.per_hour)
     now = database_now()
     # No catching up: a worker that was away for an hour must not let out an hour's mail at once.
     taken = StagedRelease.objects.filter(
         pk=release.pk, ended_at__isnull=True, next_at=release.next_at
-    ).update(next_at=now + timedelta(seconds=3600 * step / release.per_hour))
+    ).update(next_at=now + _pause(release.per_hour))
     if not taken:
         return 0
     reading = switch.read([switch.GLOBAL, release.scope], is_preview=True)
@@ -118,6 +120,14 @@ def _advance(release: StagedRelease) -> int:
     elif release.ended_at is None and not resumed:
         _end(release, _("Nothing more is held there that may be resumed."), SYSTEM)
     return resumed
+
+
+def _step(per_hour: int) -> int:
+    return max(1, per_hour // 60)
+
+
+def _pause(per_hour: int) -> timedelta:
+    return timedelta(seconds=3600 * _step(per_hour) / per_hour)
 
 
 def _oldest_held(scope: str) -> list[int]:

@@ -18,6 +18,7 @@ class DraftState(models.TextChoices):
     SUPERSEDED = "superseded", _("Superseded")
     WITHDRAWN = "withdrawn", _("Withdrawn")
     EXPIRED = "expired", _("Expired")
+    SENT_ELSEWHERE = "sent_elsewhere", _("Sent elsewhere")
 
 
 class SendState(models.TextChoices):
@@ -42,6 +43,21 @@ class AttemptState(models.TextChoices):
     CLOSED = "closed", _("Closed by a person")
 
 
+class BatchState(models.TextChoices):
+    READING = "reading", _("Being read")
+    RUNNING = "running", _("Under way")
+    ENDED = "ended", _("Ended")
+
+
+class BatchItemState(models.TextChoices):
+    LISTED = "listed", _("Listed")
+    WAITING = "waiting", _("Waiting")
+    APPROVED = "approved", _("Approved")
+    REJECTED = "rejected", _("Rejected")
+    REFUSED = "refused", _("Not decided")
+    LEFT_OUT = "left_out", _("Left out")
+
+
 DRAFT_MOVES: Mapping[DraftState, frozenset[DraftState]] = {
     DraftState.PENDING: frozenset(
         {
@@ -52,9 +68,12 @@ DRAFT_MOVES: Mapping[DraftState, frozenset[DraftState]] = {
             DraftState.SUPERSEDED,
             DraftState.WITHDRAWN,
             DraftState.EXPIRED,
+            DraftState.SENT_ELSEWHERE,
         }
     ),
-    DraftState.APPROVED: frozenset({DraftState.PENDING, DraftState.STALE, DraftState.WITHDRAWN}),
+    DraftState.APPROVED: frozenset(
+        {DraftState.PENDING, DraftState.STALE, DraftState.WITHDRAWN, DraftState.SENT_ELSEWHERE}
+    ),
     DraftState.CHANGES_REQUESTED: frozenset(
         {
             DraftState.PENDING,
@@ -62,6 +81,7 @@ DRAFT_MOVES: Mapping[DraftState, frozenset[DraftState]] = {
             DraftState.SUPERSEDED,
             DraftState.WITHDRAWN,
             DraftState.EXPIRED,
+            DraftState.SENT_ELSEWHERE,
         }
     ),
     DraftState.STALE: frozenset(
@@ -72,12 +92,15 @@ DRAFT_MOVES: Mapping[DraftState, frozenset[DraftState]] = {
             DraftState.SUPERSEDED,
             DraftState.WITHDRAWN,
             DraftState.EXPIRED,
+            DraftState.SENT_ELSEWHERE,
         }
     ),
     DraftState.REJECTED: frozenset(),
     DraftState.SUPERSEDED: frozenset(),
-    DraftState.WITHDRAWN: frozenset(),
+    # It may have vanished because somebody sent it, which shows later.
+    DraftState.WITHDRAWN: frozenset({DraftState.SENT_ELSEWHERE}),
     DraftState.EXPIRED: frozenset(),
+    DraftState.SENT_ELSEWHERE: frozenset(),
 }
 
 # Nothing leads from UNKNOWN or ACCEPTED back to QUEUED: a resend goes from UNKNOWN straight into a
@@ -98,6 +121,29 @@ SEND_MOVES: Mapping[SendState, frozenset[SendState]] = {
     SendState.CLOSED_SENT: frozenset({SendState.ACCEPTED}),
     SendState.CLOSED_NOT_SENT: frozenset({SendState.ACCEPTED}),
     SendState.ACCEPTED: frozenset(),
+}
+
+# The results of the items are final: what became of a draft afterwards is the state of the draft.
+BATCH_MOVES: Mapping[BatchState, frozenset[BatchState]] = {
+    BatchState.READING: frozenset({BatchState.RUNNING}),
+    BatchState.RUNNING: frozenset({BatchState.ENDED}),
+    BatchState.ENDED: frozenset(),
+}
+
+BATCH_ITEM_MOVES: Mapping[BatchItemState, frozenset[BatchItemState]] = {
+    BatchItemState.LISTED: frozenset({BatchItemState.WAITING, BatchItemState.LEFT_OUT}),
+    BatchItemState.WAITING: frozenset(
+        {
+            BatchItemState.APPROVED,
+            BatchItemState.REJECTED,
+            BatchItemState.REFUSED,
+            BatchItemState.LEFT_OUT,
+        }
+    ),
+    BatchItemState.APPROVED: frozenset(),
+    BatchItemState.REJECTED: frozenset(),
+    BatchItemState.REFUSED: frozenset(),
+    BatchItemState.LEFT_OUT: frozenset(),
 }
 
 ATTEMPT_MOVES: Mapping[AttemptState, frozenset[AttemptState]] = {
@@ -137,3 +183,5 @@ def check_moves(initial: State, moves: Mapping[State, frozenset[State]], states:
 check_moves(DraftState.PENDING, DRAFT_MOVES, list(DraftState))
 check_moves(SendState.QUEUED, SEND_MOVES, list(SendState))
 check_moves(AttemptState.DISPATCHED, ATTEMPT_MOVES, list(AttemptState))
+check_moves(BatchState.READING, BATCH_MOVES, list(BatchState))
+check_moves(BatchItemState.LISTED, BATCH_ITEM_MOVES, list(BatchItemState))

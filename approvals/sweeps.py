@@ -22,11 +22,21 @@ from agentmail.exceptions import (
     Unauthenticated,
 )
 from agentmail.models import EventState, GrantState, Mailbox, ProviderEvent
-from approvals import decisions, evaluations, intake, lookup, mailboxes, notifications, outcomes
+from approvals import (
+    decisions,
+    evaluations,
+    intake,
+    lookup,
+    mailboxes,
+    notifications,
+    outcomes,
+    risk,
+    together,
+)
 from approvals.dispatch import finish, lock_name
 from approvals.models import Draft, Heartbeat, Send
 from approvals.states import OPEN_DRAFT_STATES, DraftState, SendState
-from approvals.transitions import drafts, sends
+from approvals.transitions import claims, drafts, sends
 from approvals.transitions.moves import LostRace
 from audit.clock import database_now
 from audit.record import SYSTEM, record
@@ -37,6 +47,8 @@ logger = logging.getLogger(__name__)
 BATCH = 500
 # How long one sweep asks the provider before it leaves the rest to the next one.
 PROVIDER_SECONDS = 60.0
+# How long one sweep tells risks before it leaves the rest to the next one.
+RISK_SECONDS = 5.0
 # The first question of a poll; a provider that does not answer it in time is not asked the others.
 GRANT_READ_SECONDS = 15.0
 
@@ -86,6 +98,17 @@ def expired_drafts() -> int:
     """Cancel the open drafts whose time is over; how many."""
     rows = Draft.objects.filter(state__in=OPEN_DRAFT_STATES, expires_at__lte=database_now())
     return _each(rows.values_list("pk", flat=True)[:BATCH], drafts.expire)
+
+
+def untold_risks() -> int:
+    """Tell the risk of the drafts that wait without one, such as those from before there was any; how many."""
+    return _each(risk.untold(BATCH), risk.keep_of, longest_seconds=RISK_SECONDS)
+
+
+def lapsed_claims() -> int:
+    """End the claims whose time is over, or whose person may not decide any more; how many."""
+    rows = together.lapsed_claims(database_now())
+    return _each(rows.values_list("draft_id", flat=True)[:BATCH], claims.lapse)
 
 
 def run_out_approvals() -> int:

@@ -5,6 +5,7 @@ What is counted begins anew with the last time that sending from the mailbox was
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +22,8 @@ from audit.clock import database_now
 from audit.record import SYSTEM, record
 from policies import switch, trips
 from policies.models import TripLimits
+
+logger = logging.getLogger(__name__)
 
 # One report alone never stops a mailbox, however few were sent.
 FEWEST_REPORTS = 2
@@ -46,7 +49,14 @@ def check_all() -> int:
     now = database_now()
     since = now - timedelta(hours=trips.LIMITS["complaint_hours"][1])
     recent = Attempt.objects.filter(request_started_at__gte=since).order_by().values("send__mailbox_id")
-    return sum(check(mailbox) for mailbox in Mailbox.objects.filter(pk__in=recent, is_enabled=True))
+    stopped = 0
+    for mailbox in Mailbox.objects.filter(pk__in=recent, is_enabled=True):
+        try:
+            stopped += check(mailbox)
+        except Exception:
+            # One mailbox that cannot be measured or stopped must not leave the others unwatched.
+            logger.exception("mailbox %s could not be checked; the next sweep tries it again", mailbox.pk)
+    return stopped
 
 
 def check(mailbox: Mailbox) -> bool:

@@ -42,6 +42,27 @@ def sender(send_id: int, *, in_seconds: float = 0) -> None:
         logger.warning("the broker took no message for send %s; the sweep will find it", send_id)
 
 
+def submission(submission_id: int) -> None:
+    """Tell a worker that a mail was handed in. Never fails: the sweep finds what this misses."""
+    try:
+        current_app.send_task("approvals.tasks.hand_over", (submission_id,), retry=False)
+    except (OperationalError, OSError):
+        logger.warning("the broker took no message for submission %s; the sweep will find it", submission_id)
+
+
+def batch(batch_id: int) -> None:
+    """Tell a worker that a batch was decided. Never fails: the sweep finds what this misses."""
+    try:
+        current_app.send_task("approvals.tasks.work_on_batch", (batch_id,), retry=False)
+    except (OperationalError, OSError):
+        logger.warning("the broker took no message for batch %s; the sweep will find it", batch_id)
+
+
+def batch_on_commit(batch_id: int) -> None:
+    """As `batch`, once the transaction is committed."""
+    transaction.on_commit(lambda: batch(batch_id))
+
+
 def sender_on_commit(send_id: int, *, in_seconds: float = 0) -> None:
     """As `sender`, once the transaction is committed."""
     transaction.on_commit(lambda: sender(send_id, in_seconds=in_seconds))

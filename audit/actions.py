@@ -18,6 +18,59 @@ class Action:
 
 
 _ALL = (
+    # Submissions
+    Action(
+        "approvals.submission.received",
+        _("Submission received"),
+        _("%(actor)s handed in a mail for review."),
+    ),
+    Action(
+        "approvals.submission.blocked",
+        _("Submission blocked"),
+        _("%(actor)s tried to hand in a mail and was refused: %(reason)s"),
+    ),
+    Action(
+        "approvals.submission.key_reused",
+        _("Idempotency key reused"),
+        _("%(actor)s used the idempotency key of another mail again. Nothing was kept."),
+    ),
+    Action(
+        "approvals.submission.refused",
+        _("Submission refused by the provider"),
+        _("The provider did not take the draft of a mail that was handed in: %(reason)s"),
+    ),
+    Action(
+        "approvals.submission.cancelled",
+        _("Submission cancelled"),
+        _("%(actor)s took a mail back before it was in the queue."),
+    ),
+    # Notices
+    Action(
+        "approvals.notice_settings.changed",
+        _("Notice settings changed"),
+        _("%(actor)s changed how they are told of notices."),
+    ),
+    Action("approvals.notice_channel.tested", _("Channel tested"), _("%(actor)s sent a test to a channel.")),
+    # Tokens
+    Action("gateway.token.made", _("Token made"), _("%(actor)s made a token.")),
+    Action("gateway.token.revoked", _("Token revoked"), _("%(actor)s revoked a token.")),
+    Action(
+        "gateway.attempt.refused",
+        _("Attempt refused"),
+        _("%(actor)s tried what its token does not allow: %(reason)s"),
+    ),
+    Action(
+        "gateway.message.marked",
+        _("Message marked"),
+        _("%(actor)s asked the provider to mark or move a message."),
+    ),
+    # Webhooks
+    Action("gateway.webhook.made", _("Webhook made"), _("%(actor)s made a webhook.")),
+    Action("gateway.webhook.changed", _("Webhook changed"), _("%(actor)s changed a webhook.")),
+    Action("gateway.webhook.rotated", _("Secret rotated"), _("%(actor)s rotated the secret of a webhook.")),
+    Action("gateway.webhook.switched_on", _("Webhook switched on"), _("%(actor)s switched a webhook on.")),
+    Action("gateway.webhook.switched_off", _("Webhook switched off"), _("%(actor)s switched a webhook off.")),
+    Action("gateway.webhook.removed", _("Webhook removed"), _("%(actor)s removed a webhook.")),
     # Drafts
     Action("approvals.draft.arrived", _("Draft arrived"), _("%(actor)s put a draft up for review.")),
     Action("approvals.draft.revised", _("Draft revised"), _("%(actor)s changed the draft at the provider.")),
@@ -46,7 +99,56 @@ _ALL = (
         _("Draft cancelled"),
         _("%(actor)s cancelled the draft with all that waited in the mailbox."),
     ),
+    Action("approvals.draft.claimed", _("Draft claimed"), _("%(actor)s began to decide about the draft.")),
+    Action(
+        "approvals.draft.claim_released",
+        _("Claim released"),
+        _("A person stopped deciding about the draft."),
+    ),
+    Action(
+        "approvals.draft.claim_taken_over",
+        _("Claim taken over"),
+        _("%(actor)s took over deciding about the draft."),
+    ),
+    Action(
+        "approvals.draft.assigned",
+        _("Draft assigned"),
+        _("%(actor)s said who is to decide about the draft."),
+    ),
+    Action(
+        "approvals.draft.escalated",
+        _("Draft escalated"),
+        _("%(actor)s asked for help with the draft: %(reason)s"),
+    ),
+    Action(
+        "approvals.draft.escalation_ended",
+        _("Escalation ended"),
+        _("%(actor)s ended the escalation of the draft."),
+    ),
+    Action(
+        "approvals.draft.snoozed", _("Draft snoozed"), _("%(actor)s put the draft off in their own queue.")
+    ),
+    Action(
+        "approvals.draft.unsnoozed",
+        _("Snooze ended"),
+        _("%(actor)s put the draft back into their own queue."),
+    ),
     Action("approvals.draft.withdrawn", _("Draft withdrawn"), _("The draft is gone at the provider.")),
+    Action(
+        "approvals.draft.sent_elsewhere",
+        _("Draft sent elsewhere"),
+        _("Its mail left the mailbox without this desk."),
+    ),
+    Action(
+        "approvals.message.sent_elsewhere",
+        _("Sent elsewhere"),
+        _("A message left the mailbox, and no decision allowed it."),
+    ),
+    Action(
+        "approvals.message.acknowledged",
+        _("Sent elsewhere, acknowledged"),
+        _("%(actor)s acknowledged a message that was sent elsewhere."),
+    ),
     Action(
         "approvals.draft.superseded", _("Draft superseded"), _("Another draft takes the place of this one.")
     ),
@@ -54,6 +156,61 @@ _ALL = (
         "approvals.draft.compared",
         _("Draft compared"),
         _("%(actor)s said what they would have done with a draft of the dry run."),
+    ),
+    # What people keep for everybody
+    Action(
+        "approvals.view.kept",
+        _("View of everybody kept"),
+        _("%(actor)s kept or renamed a filter of the queue for everybody."),
+    ),
+    Action(
+        "approvals.view.removed",
+        _("View of everybody removed"),
+        _("%(actor)s removed a filter of the queue that everybody had."),
+    ),
+    Action(
+        "approvals.reason.kept",
+        _("Reason of everybody kept"),
+        _("%(actor)s kept or changed a reason for everybody."),
+    ),
+    Action(
+        "approvals.reason.removed",
+        _("Reason of everybody removed"),
+        _("%(actor)s removed a reason that everybody had."),
+    ),
+    # Batches
+    Action(
+        "approvals.batch.opened",
+        _("Batch opened"),
+        _("%(actor)s opened several drafts to read them together."),
+    ),
+    Action(
+        "approvals.batch.decided",
+        _("Batch decided"),
+        _("%(actor)s decided about several drafts together: %(outcome)s."),
+    ),
+    Action(
+        "approvals.batch.item_done",
+        _("Decided in a batch"),
+        _("The draft had its turn in a batch of %(actor)s: %(outcome)s."),
+    ),
+    Action(
+        "approvals.batch.stopped",
+        _("Batch stopped"),
+        _("%(actor)s left out what still waited in a batch."),
+    ),
+    Action(
+        "approvals.batch.ended", _("Batch ended"), _("Every draft of the batch of %(actor)s had its turn.")
+    ),
+    Action(
+        "approvals.images.loaded",
+        _("Remote images loaded"),
+        _("%(actor)s had the remote images of a mail loaded, which tells its sender that it was opened."),
+    ),
+    Action(
+        "approvals.send.judged",
+        _("Sent mail judged"),
+        _("%(actor)s said whether a mail that was sent was right."),
     ),
     Action(
         "approvals.draft.turned_away",

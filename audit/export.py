@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
+from django.db.models import QuerySet
+
 from audit.chain import JSON_FIELDS, TEXT_FIELDS
 from audit.models import Entry
 
@@ -29,17 +31,29 @@ def selected(
     """Yield entries oldest first, from `since` on and before `until`; memory does not grow with their
     number.
     """
-    found = Entry.objects.order_by("sequence")
+    found = _matching(since, until, mailbox_id).order_by("sequence")
+    last: int | None = None
+    while page := list((found if last is None else found.filter(sequence__gt=last))[:CHUNK]):
+        yield from page
+        last = page[-1].sequence
+
+
+def count(
+    *, since: datetime | None = None, until: datetime | None = None, mailbox_id: int | None = None
+) -> int:
+    """How many entries `selected` yields for the same choice, as of now."""
+    return _matching(since, until, mailbox_id).count()
+
+
+def _matching(since: datetime | None, until: datetime | None, mailbox_id: int | None) -> QuerySet[Entry]:
+    found = Entry.objects.all()
     if since is not None:
         found = found.filter(at__gte=since)
     if until is not None:
         found = found.filter(at__lt=until)
     if mailbox_id is not None:
         found = found.filter(mailbox_id=mailbox_id)
-    last: int | None = None
-    while page := list((found if last is None else found.filter(sequence__gt=last))[:CHUNK]):
-        yield from page
-        last = page[-1].sequence
+    return found
 
 
 def json_lines(entries: Iterable[Entry]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext as _
 
 from audit.actions import ACTIONS
 
@@ -59,7 +60,7 @@ class Entry(models.Model):
         if action is None:
             return self.action
         return str(action.sentence) % {
-            "actor": self.actor_name or self.actor_id,
-            "outcome": self.outcome,
+            "actor": _("The agent") if self.actor_kind == "agent" else self.actor_name or self.actor_id,
+            "outcome": self.outcome.replace("_", " "),
             "reason": self.reason,
         }

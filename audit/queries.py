@@ -44,9 +44,10 @@ def latest_sequence(mailbox_ids: Collection[int] | None = None) -> int:
     return _of_mailboxes(mailbox_ids).aggregate(latest=Max("sequence"))["latest"] or 0
 
 
-def latest_for_draft(draft_id: int) -> int:
-    """Return the number of the newest entry of a draft, or 0."""
-    return Entry.objects.filter(draft_id=draft_id).aggregate(latest=Max("sequence"))["latest"] or 0
+def latest_for_draft(draft_id: int, *, leave_out: Collection[str] = ()) -> int:
+    """Return the number of the newest entry of a draft, but for those of some actions, or 0."""
+    found = Entry.objects.filter(draft_id=draft_id).exclude(action__in=leave_out)
+    return found.aggregate(latest=Max("sequence"))["latest"] or 0
 
 
 def _of_mailboxes(mailbox_ids: Collection[int] | None) -> QuerySet[Entry]:

@@ -1,4 +1,4 @@
-"""Fill a database with drafts: a tenth of them pending and scattered through time, in 50 mailboxes."""
+"""Fill a database with drafts: a share of them pending and scattered through time, in 50 mailboxes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
 
 from agentmail.models import Mailbox, Message  # noqa: E402
-from approvals.models import Draft, Membership, Revision, Role  # noqa: E402
+from approvals.models import Draft, Membership, Revision, Risk, Role  # noqa: E402
 from audit.record import SYSTEM, record  # noqa: E402
 from policies import switch  # noqa: E402
 
@@ -29,7 +29,7 @@ BATCH = 5000
 BODY = "<p>Thank you for writing. " + "Your order is on its way and should arrive soon. " * 12 + "</p>"
 
 
-def fill(rows: int) -> str:
+def fill(rows: int, pending: float) -> str:
     """Make the drafts and a reviewer; gives the session key with which that reviewer is signed in."""
     call_command("migrate", verbosity=0)
     random.seed(rows)
@@ -42,7 +42,7 @@ def fill(rows: int) -> str:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     for first in range(0, rows, BATCH):
         with transaction.atomic():
-            _batch(mailboxes, range(first, min(first + BATCH, rows)), start)
+            _batch(mailboxes, range(first, min(first + BATCH, rows)), start, pending)
     with transaction.atomic():
         record("approvals.draft.arrived", actor=SYSTEM)
     with connection.cursor() as cursor:
@@ -50,8 +50,10 @@ def fill(rows: int) -> str:
     return _signed_in()
 
 
-def _batch(mailboxes: list[Mailbox], numbers: range, start: datetime) -> None:
-    drafts = Draft.objects.bulk_create(_draft(mailboxes, number, start) for number in numbers)
+def _batch(mailboxes: list[Mailbox], numbers: range, start: datetime, pending: float) -> None:
+    drafts = Draft.objects.bulk_create(
+        _draft(mailboxes, number, start, is_pending=random.random() < pending) for number in numbers
+    )
     revisions = Revision.objects.bulk_create(_revision(draft, start) for draft in drafts)
     for draft, revision in zip(drafts, revisions, strict=True):
         draft.current_revision = revision
@@ -72,7 +74,7 @@ def _batch(mailboxes: list[Mailbox], numbers: range, start: datetime) -> None:
     )
 
 
-def _draft(mailboxes: list[Mailbox], number: int, start: datetime) -> Draft:
+def _draft(mailboxes: list[Mailbox], number: int, start: datetime, *, is_pending: bool) -> Draft:
     mailbox = mailboxes[number % MAILBOXES]
     arrived = start + timedelta(seconds=number * 7)
     person = f"person{number}@customers.example"
@@ -81,7 +83,7 @@ def _draft(mailboxes: list[Mailbox], number: int, start: datetime) -> Draft:
         mailbox=mailbox,
         grant_id=mailbox.grant_id,
         provider_draft_id=f"draft-{number}",
-        **_state("pending" if random.random() < 0.1 else "expired"),
+        **_state("pending" if is_pending else "expired"),
         mode="gated_send",
         subject=subject,
         counterpart=person,
@@ -90,6 +92,9 @@ def _draft(mailboxes: list[Mailbox], number: int, start: datetime) -> Draft:
         parent_message_id=f"message-{number}",
         arrived_at=arrived,
         expires_at=datetime(2027, 1, 1, tzinfo=UTC) + timedelta(seconds=number * 7),
+        risk=Risk.NORMAL,
+        risk_reasons=["new_recipient", "new_amount"],
+        queue_at=datetime(2027, 1, 1, tzinfo=UTC) + timedelta(seconds=number * 7),
         state_changed_at=arrived,
     )
 
@@ -129,4 +134,6 @@ def _signed_in() -> str:
 if __name__ == "__main__":
     parser = ArgumentParser()
     parser.add_argument("--rows", type=int, required=True)
-    print(fill(parser.parse_args().rows))
+    parser.add_argument("--pending", type=float, default=0.1, help="the share of drafts that is pending")
+    options = parser.parse_args()
+    print(fill(options.rows, options.pending))

@@ -20,8 +20,7 @@ FEW = 1000
 class Desk:
     """One site over one filled database."""
 
-    def __init__(self, directory: Path, rows: int, port: int) -> None:
-        self.rows = rows
+    def __init__(self, directory: Path, rows: int, port: int, *, pending: float = 0.1) -> None:
         self.port = port
         self.environment = {
             **{
@@ -30,10 +29,13 @@ class Desk:
             "VAR_DIR": str(directory),
             "NYLAS_API_URI": "",
             "LOG_LEVEL": "ERROR",
+            "STATIC_MANIFEST": "true",
         }
         directory.mkdir(parents=True)
+        collect = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity=0"]
+        subprocess.run(collect, env=self.environment, check=True)
         filled = subprocess.run(
-            [sys.executable, "-m", "benchmarks.fill", f"--rows={rows}"],
+            [sys.executable, "-m", "benchmarks.fill", f"--rows={rows}", f"--pending={pending}"],
             env=self.environment,
             check=True,
             capture_output=True,
@@ -81,7 +83,7 @@ def run(directory: Path, rows: int) -> None:
             "queue, next page": middle,
             "queue, one mailbox": ("/queue/", "/queue/"),
             "search, an address": ("/queue/?q=person42", "/queue/?q=person42"),
-            "draft page": (_draft(many), _draft(few)),
+            "draft page": (draft_path(many), draft_path(few)),
         }
         print(
             f"{'page':<22}{'ms at ' + format(rows, ','):>16}{'ms at 1,000':>14}{'ratio':>8}{'to an empty view':>18}"
@@ -94,8 +96,6 @@ def run(directory: Path, rows: int) -> None:
                 times["empty"].append(many.get("/healthz")[0])
             a, b, empty = (statistics.median(times[key]) for key in ("many", "few", "empty"))
             print(f"{name:<22}{a * 1000:>16.1f}{b * 1000:>14.1f}{a / b:>8.2f}{a / empty:>18.1f}")
-        weight = len(many.get("/queue/")[1])
-        print(f"bytes of the first queue page, compressed: {weight:,}")
 
 
 def _middle(desk: Desk) -> str:
@@ -104,7 +104,7 @@ def _middle(desk: Desk) -> str:
     return found[1].replace("&amp;", "&") if found else "/queue/"
 
 
-def _draft(desk: Desk) -> str:
+def draft_path(desk: Desk) -> str:
     found = re.search(r'href="(/drafts/[0-9a-f-]+/)', _plain(desk.get("/queue/")[1]))
     if found is None:
         raise RuntimeError("the queue shows no draft")

@@ -55,8 +55,8 @@ def check_migrations() -> Check:
     return Check("migrations", True, "all applied")
 
 
-def heartbeat_age_seconds(now: datetime) -> float | None:
-    newest = Heartbeat.objects.filter(kind="worker").order_by("-at").values_list("at", flat=True).first()
+def heartbeat_age_seconds(now: datetime, kind: str = "worker") -> float | None:
+    newest = Heartbeat.objects.filter(kind=kind).order_by("-at").values_list("at", flat=True).first()
     return None if newest is None else max(0.0, (now - newest).total_seconds())
 
 

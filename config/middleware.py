@@ -10,11 +10,18 @@ from django.contrib.auth import logout
 from django.contrib.sessions.backends.base import UpdateError
 from django.core.signals import request_finished
 from django.dispatch import receiver
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+)
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 
 from audit.context import request_id
+from config.errors import not_this_way
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +65,20 @@ class NoStore:
         response = self.get_response(request)
         if not response.has_header("Cache-Control"):
             add_never_cache_headers(response)
+        return response
+
+
+class NoBlankPage:
+    """Give the refusal of a method a page: Django answers with an empty one, which a browser shows as nothing."""
+
+    def __init__(self, get_response: Answer) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        is_person = "text/html" in request.headers.get("Accept", "") and request.method != "HEAD"
+        if isinstance(response, HttpResponseNotAllowed) and not response.content and is_person:
+            response.content = not_this_way(request)
         return response
 
 
@@ -107,8 +128,9 @@ def is_self_refresh(request: HttpRequest) -> bool:
 def _sign_in_again(request: HttpRequest) -> HttpResponse:
     sign_in = reverse(settings.LOGIN_URL)
     if request.headers.get("HX-Request") == "true":
-        # A fixed path: nothing that the request carries goes into this header.
-        return HttpResponse(status=401, headers={"HX-Redirect": sign_in})
+        # A fixed place: nothing that the request carries goes into this header.
+        return HttpResponse(status=401, headers={"HX-Redirect": f"{sign_in}?ended=yes"})
+    query = {"ended": "yes"}
     if request.method == "GET":
-        sign_in = f"{sign_in}?{urlencode({'next': request.get_full_path()})}"
-    return HttpResponseRedirect(sign_in)
+        query["next"] = request.get_full_path()
+    return HttpResponseRedirect(f"{sign_in}?{urlencode(query)}")

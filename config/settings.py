@@ -8,6 +8,7 @@ import dj_database_url
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
+from kombu import Exchange, Queue
 
 from config import environment
 
@@ -90,17 +91,42 @@ if NYLAS_API_URI and (provider.scheme not in ("http", "https") or not provider.h
 if NYLAS_API_URI and provider.scheme == "http" and provider.hostname not in LOOPBACK_HOSTS and PRODUCTION:
     raise ImproperlyConfigured("NYLAS_API_URI must begin with https:// in production")
 
-# Notifications about sends. Only a desk that nobody relies on may post to the machine it runs on.
+# Whether the owner of an agent's token may approve what that agent writes.
+OWNERS_MAY_APPROVE = environment.flag("OWNERS_MAY_APPROVE", False)
+
+# From so many waiting drafts on the queue counts as more than people can clear.
+QUEUE_FULL_DRAFTS = environment.whole_number("QUEUE_FULL_DRAFTS", 50, at_least=1, at_most=10_000)
+
+# How long a person's claim on a draft stands after they last did something about it.
+CLAIM_SECONDS = environment.whole_number("CLAIM_SECONDS", 300, at_least=30, at_most=3600)
+
+# Pictures that a mail names elsewhere tell its sender that it was opened: never loaded, or when a person asks.
+REMOTE_IMAGES = environment.one_of("REMOTE_IMAGES", "on_demand", ("off", "on_demand"))
+
+# What the desk tells people and their programs. Without EMAIL_HOST nothing is mailed to anybody.
+# Only a desk that nobody relies on may post to the machine it runs on.
 NOTIFICATIONS_TO_LOOPBACK = environment.flag("NOTIFICATIONS_TO_LOOPBACK", DEBUG)
 if NOTIFICATIONS_TO_LOOPBACK and PRODUCTION:
     raise ImproperlyConfigured("NOTIFICATIONS_TO_LOOPBACK is for development only")
-EMAIL_HOST = environment.text("EMAIL_HOST", "localhost")
+EMAIL_HOST = environment.text("EMAIL_HOST")
 EMAIL_PORT = environment.whole_number("EMAIL_PORT", 25, at_least=1, at_most=65535)
 EMAIL_HOST_USER = environment.text("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = environment.secret("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = environment.flag("EMAIL_USE_TLS", False)
 EMAIL_TIMEOUT = 15
 DEFAULT_FROM_EMAIL = environment.text("EMAIL_FROM", "countersign@localhost")
+
+# Where Slack takes the cards of a bot.
+SLACK_API_URL = environment.text("SLACK_API_URL", "https://slack.com/api").rstrip("/")
+
+# SMTP submission, `manage.py smtp`. Off this machine tokens travel inside TLS only, unless a setting says so.
+SMTP_HOST = environment.text("SMTP_HOST", "127.0.0.1")
+SMTP_PORT = environment.whole_number("SMTP_PORT", 2587, at_least=1, at_most=65535)
+SMTP_CERT_FILE = environment.text("SMTP_CERT_FILE")
+SMTP_KEY_FILE = environment.text("SMTP_KEY_FILE")
+SMTP_PLAIN_AUTH = environment.flag("SMTP_PLAIN_AUTH", False)
+if bool(SMTP_CERT_FILE) != bool(SMTP_KEY_FILE):
+    raise ImproperlyConfigured("SMTP_CERT_FILE and SMTP_KEY_FILE belong together; one of them is missing")
 
 SEND_CONNECT_SECONDS = environment.seconds("SEND_CONNECT_SECONDS", 5, at_least=0.1, at_most=60)
 SEND_READ_SECONDS = environment.seconds("SEND_READ_SECONDS", 120, at_least=0.1, at_most=600)
@@ -134,6 +160,7 @@ INSTALLED_APPS = [
     "agentmail",
     "policies",
     "approvals",
+    "gateway",
 ]
 MIDDLEWARE = [
     "config.middleware.RequestId",
@@ -145,6 +172,8 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
+    # Behind the one that states the length of an answer.
+    "config.middleware.NoBlankPage",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -188,7 +217,12 @@ if database["ENGINE"] == "django.db.backends.sqlite3":
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
             # FULL, not NORMAL: a claim that is committed must survive a power cut (docs/decisions).
-            "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA foreign_keys=ON;",
+            # Checkpoints are rare, because SQLite before 3.51.3 can damage the file when two of them meet a writer
+            # (https://www.sqlite.org/wal.html#walresetbug).
+            "init_command": (
+                "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA foreign_keys=ON;"
+                "PRAGMA wal_autocheckpoint=8000;"
+            ),
         },
         # A file, because the tests start several processes that share it.
         "TEST": {"NAME": str(VAR_DIR / "test.sqlite3")},
@@ -257,6 +291,17 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+# What is posted to other people's addresses waits for them, so it has a queue and a process of its own: no send waits
+# behind it. A worker takes both unless it is told which; the one for webhooks needs no key of the provider.
+CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in ("celery", "webhooks")]
+CELERY_TASK_ROUTES = {
+    "gateway.tasks.*": {"queue": "webhooks"},
+    "approvals.tasks.deliver_notifications": {"queue": "webhooks"},
+    "approvals.tasks.sweep_notices": {"queue": "webhooks"},
+    "approvals.tasks.mail_notices": {"queue": "webhooks"},
+    "approvals.tasks.put_up_cards": {"queue": "webhooks"},
+    "approvals.tasks.forget_notices": {"queue": "webhooks"},
+}
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "sweep": {
@@ -278,6 +323,26 @@ CELERY_BEAT_SCHEDULE = {
         "task": "approvals.tasks.housekeeping",
         "schedule": 60.0,
         "options": {"expires": 120.0},
+    },
+    "sweep-notices": {
+        "task": "approvals.tasks.sweep_notices",
+        "schedule": SWEEP_SECONDS,
+        "options": {"expires": SWEEP_SECONDS * 2},
+    },
+    "forget-notices": {
+        "task": "approvals.tasks.forget_notices",
+        "schedule": 3600.0,
+        "options": {"expires": 3600.0},
+    },
+    "sweep-webhooks": {
+        "task": "gateway.tasks.sweep_webhooks",
+        "schedule": SWEEP_SECONDS,
+        "options": {"expires": SWEEP_SECONDS * 2},
+    },
+    "forget-webhooks": {
+        "task": "gateway.tasks.forget_webhooks",
+        "schedule": 3600.0,
+        "options": {"expires": 3600.0},
     },
 }
 CELERY_TIMEZONE = "UTC"
@@ -410,5 +475,6 @@ LOGGING = {
         # These write addresses of people or bodies of requests at lower levels.
         "urllib3": {"level": "WARNING"},
         "celery": {"level": "WARNING"},
+        "mail.log": {"level": "ERROR"},
     },
 }

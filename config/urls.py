@@ -5,6 +5,9 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from config import health
 
+handler400 = "config.errors.bad_request"
+handler500 = "config.errors.server_error"
+
 # Only these of the sign-in package: no sign-up, no recovery by mail, no addresses to confirm.
 accounts: list[URLPattern | URLResolver] = [
     path("login/", account_views.login, name="account_login"),
@@ -20,6 +23,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("metrics", health.metrics, name="metrics"),
     path("accounts/", include(accounts)),
 ]
-for module in ("agentmail.urls", "approvals.urls"):
+for module in ("agentmail.urls", "approvals.urls", "gateway.urls"):
     if find_spec(module):
         urlpatterns.append(path("", include(module)))

@@ -7,96 +7,31 @@ refunded. The clock is that of the database.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 
 from audit.clock import database_now
 from audit.record import Actor
 from policies import changes, mailbox_settings
+from policies.cap_usage import (
+    ORGANISATION_ID,
+    Answer,
+    Effective,
+    ask_each,
+    effective_each,
+    organisation_cap,
+)
 from policies.models import (
     CapLock,
     MailboxSettings,
     OrganisationCap,
     Policy,
     Reservation,
-    Window,
-    Workspace,
 )
 
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ORGANISATION = "organisation"
-ORGANISATION_ID = 1
-
-
-class Source(StrEnum):
-    MAILBOX = "mailbox"
-    WORKSPACE = "workspace"
-    DEFAULT = "default"
-
-
-class Limit(StrEnum):
-    HOUR = "hour"
-    DAY = "day"
-    SPACING = "spacing"
-    ORGANISATION_HOUR = "organisation_hour"
-    ORGANISATION_DAY = "organisation_day"
-
-
-_LENGTHS = {
-    Limit.HOUR: HOUR,
-    Limit.DAY: DAY,
-    Limit.ORGANISATION_HOUR: HOUR,
-    Limit.ORGANISATION_DAY: DAY,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Effective:
-    """The policy in force for a mailbox and why: attached to it, to its `workspace`, or the default.
-
-    `hour_cap` is that of the ramp while `ramp_until` is set.
-    """
-
-    policy: Policy
-    source: Source
-    workspace: str
-    hour_cap: int
-    day_cap: int
-    ramp_until: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """How much of one limit is used, and when it allows the next send; `opens_at` is empty while it does.
-
-    `resets_at` is when the window ends, or for a sliding one when its oldest send leaves it; empty when nothing does.
-    """
-
-    limit: Limit
-    used: int
-    cap: int
-    opens_at: datetime | None
-    resets_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What every limit says about one more send. `opens_at` is when all of them would allow it; empty: now."""
-
-    effective: Effective
-    uses: Sequence[Use]
-
-    @property
-    def full(self) -> Use | None:
-        """The limit that keeps a send back the longest, or None."""
-        closed = [use for use in self.uses if use.opens_at is not None]
-        return max(closed, key=lambda use: use.opens_at or datetime.min.replace(tzinfo=UTC), default=None)
 
 
 class CapReached(Exception):
@@ -109,47 +44,19 @@ class CapReached(Exception):
 
 def effective(mailbox_id: int, *, now: datetime) -> Effective:
     """The policy of a mailbox: its own, that of its workspace, or the default; without any the shipped numbers."""
-    settings = (
-        MailboxSettings.objects.select_related("policy").filter(mailbox_id=mailbox_id).first()
-        or MailboxSettings()
-    )
-    policy, source, workspace = settings.policy, Source.MAILBOX, ""
-    if policy is None:
-        of = Workspace.objects.filter(policy=OuterRef("pk"), members__mailbox_id=mailbox_id)
-        wider = Policy.objects.annotate(workspace=Subquery(of.values("name")[:1])).filter(
-            Q(is_default=True) | Q(workspace__isnull=False)
-        )
-        for found in wider:
-            if found.workspace is not None:
-                policy, source, workspace = found, Source.WORKSPACE, found.workspace
-            elif policy is None:
-                policy, source = found, Source.DEFAULT
-    if policy is None:
-        policy, source = Policy(name="Default", is_default=True), Source.DEFAULT
-    hour_cap, ramp_until = policy.hour_cap, None
-    if settings.live_since is not None and policy.ramp_hour_cap < policy.hour_cap:
-        until = settings.live_since + timedelta(hours=policy.ramp_hours)
-        if now < until:
-            hour_cap, ramp_until = policy.ramp_hour_cap, until
-    return Effective(policy, source, workspace, hour_cap, policy.day_cap, ramp_until)
+    return effective_each({mailbox_id: mailbox_settings.of(mailbox_id)}, now=now)[mailbox_id]
 
 
-def ask(mailbox_id: int, *, now: datetime, send_key: str = "") -> Answer:
+def ask(
+    mailbox_id: int, *, now: datetime, send_key: str = "", settings: MailboxSettings | None = None
+) -> Answer:
     """Say whether every limit allows one more send of the mailbox, without reserving it.
 
-    A reservation that `send_key` has already counts for that send itself, not against it.
+    A reservation that `send_key` has already counts for that send itself, not against it. `settings` are those of the
+    mailbox where the caller has read them.
     """
-    of = effective(mailbox_id, now=now)
-    rows = Reservation.objects.filter(refunded_at__isnull=True).exclude(send_key=send_key)
-    mine = rows.filter(mailbox_id=mailbox_id)
-    measure = _sliding if of.policy.window == Window.SLIDING else _fixed
-    uses = measure(mine, {Limit.HOUR: of.hour_cap, Limit.DAY: of.day_cap}, now)
-    if of.policy.spacing_seconds:
-        uses.append(_spacing(mine, timedelta(seconds=of.policy.spacing_seconds), now))
-    whole = organisation_cap()
-    wanted = {Limit.ORGANISATION_HOUR: whole.hour_cap, Limit.ORGANISATION_DAY: whole.day_cap}
-    uses += _fixed(rows, {limit: cap for limit, cap in wanted.items() if cap is not None}, now)
-    return Answer(of, tuple(uses))
+    known = settings if settings is not None else mailbox_settings.of(mailbox_id)
+    return ask_each({mailbox_id: known}, now=now, send_key=send_key)[mailbox_id]
 
 
 def lock(mailbox_id: int) -> None:
@@ -195,11 +102,6 @@ def is_reserved(send_key: str) -> bool:
 def refund(send_key: str) -> None:
     """Let a send count no more, of which it is certain that nothing left."""
     Reservation.objects.filter(send_key=send_key, refunded_at__isnull=True).update(refunded_at=database_now())
-
-
-def organisation_cap() -> OrganisationCap:
-    """The cap over all mailboxes; not saved, with version 0 and no numbers, until somebody sets it."""
-    return OrganisationCap.objects.filter(pk=ORGANISATION_ID).first() or OrganisationCap(version=0)
 
 
 def set_organisation_cap(
@@ -261,45 +163,3 @@ def _count(mailbox_id: int, send_key: str, now: datetime) -> None:
     Reservation.objects.update_or_create(
         send_key=send_key, defaults={"mailbox_id": mailbox_id, "reserved_at": now, "refunded_at": None}
     )
-
-
-def _fixed(rows: QuerySet[Reservation], limits: Mapping[Limit, int], now: datetime) -> list[Use]:
-    if not limits:
-        return []
-    starts = {limit: _start(_LENGTHS[limit], now) for limit in limits}
-    counts = rows.filter(reserved_at__gte=min(starts.values())).aggregate(
-        **{limit.value: Count("pk", filter=Q(reserved_at__gte=start)) for limit, start in starts.items()}
-    )
-    found = []
-    for limit, cap in limits.items():
-        used, end = counts[limit.value], starts[limit] + _LENGTHS[limit]
-        found.append(Use(limit, used, cap, None if used < cap else end, end))
-    return found
-
-
-def _sliding(rows: QuerySet[Reservation], limits: Mapping[Limit, int], now: datetime) -> list[Use]:
-    # A send is inside as long as less than the whole length has passed since.
-    times = list(
-        rows.filter(reserved_at__gt=now - DAY).order_by("reserved_at").values_list("reserved_at", flat=True)
-    )
-    found = []
-    for limit, cap in limits.items():
-        length = _LENGTHS[limit]
-        inside = [at for at in times if now - at < length]
-        used = len(inside)
-        resets_at = inside[0] + length if inside else None
-        # The one whose leaving makes room; with a cap of 0 nothing does, and it is asked again later.
-        leaver = inside[used - cap] if 0 < cap <= used else now
-        found.append(Use(limit, used, cap, None if used < cap else leaver + length, resets_at))
-    return found
-
-
-def _start(length: timedelta, now: datetime) -> datetime:
-    hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    return hour if length == HOUR else hour.replace(hour=0)
-
-
-def _spacing(rows: QuerySet[Reservation], spacing: timedelta, now: datetime) -> Use:
-    last = rows.order_by("-reserved_at").values_list("reserved_at", flat=True).first()
-    opens_at = last + spacing if last is not None and last + spacing > now else None
-    return Use(Limit.SPACING, int(opens_at is not None), 1, opens_at, opens_at)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
 from django.utils.translation import gettext as _
 
 from audit.record import Actor
@@ -15,6 +16,7 @@ from policies.classifier import Family, Kind, Rulebook
 from policies.models import Category, ClassifierSettings, HighValueDomain, TemplateFamily, Tier
 from policies.words import words_of_phrase
 
+SETTINGS_ID = 1
 LINES, LINE_CHARACTERS = 200, 200
 REASON_CHARACTERS = 2000
 LISTS = ("outbound_words", "outbound_globs", "inbound_words", "inbound_globs")
@@ -78,7 +80,13 @@ def write_settings(*, version: int, actor: Actor, least_confidence: float) -> Cl
         )
     if version != 0:
         raise changes.Conflict(current, {})
-    return changes.create(ClassifierSettings, actor=actor, least_confidence=least_confidence)
+    try:
+        with transaction.atomic():
+            return changes.create(
+                ClassifierSettings, actor=actor, id=SETTINGS_ID, least_confidence=least_confidence
+            )
+    except IntegrityError as error:
+        raise changes.Conflict(settings(), {}) from error
 
 
 def add(*, actor: Actor, reason: str = "", **fields: Any) -> Category:
@@ -111,31 +119,33 @@ def remove(pk: int, *, version: int, actor: Actor) -> None:
     row = Category.objects.filter(pk=pk).first()
     if row is not None and row.shipped_key:
         raise CategoryRefused("key", _("A shipped category can be switched off, not removed."))
-    if row is not None and row.families.exists():
-        raise CategoryRefused("key", _("Remove its templates first."))
-    changes.remove(Category, pk, version=version, actor=actor)
+    try:
+        changes.remove(Category, pk, version=version, actor=actor)
+    except ProtectedError as error:
+        raise CategoryRefused("key", _("Remove its templates first.")) from error
 
 
 def demote(pk: int, *, actor: Actor, reason: str) -> Category:
     """Take an automatic category back to approval, whatever version of it was seen: stricter is always right.
 
-    Raises `changes.Conflict` when it is gone or changes at the same moment.
+    Raises `changes.Conflict` when it is gone.
     """
-    row = Category.objects.filter(pk=pk).first()
-    if row is None:
-        raise changes.Conflict(None, {})
-    if row.tier != Tier.AUTO:
-        return row
-    kept = row.override_reason if row.never_automate and not row.is_enabled else ""
-    return changes.change(
-        Category,
-        pk,
-        version=row.version,
-        actor=actor,
-        reason=reason,
-        tier=Tier.APPROVE,
-        override_reason=kept,
-    )
+    with transaction.atomic():
+        row = Category.objects.select_for_update().filter(pk=pk).first()
+        if row is None:
+            raise changes.Conflict(None, {})
+        if row.tier != Tier.AUTO:
+            return row
+        kept = row.override_reason if row.never_automate and not row.is_enabled else ""
+        return changes.change(
+            Category,
+            pk,
+            version=row.version,
+            actor=actor,
+            reason=reason,
+            tier=Tier.APPROVE,
+            override_reason=kept,
+        )
 
 
 def add_family(category: Category, *, actor: Actor, **fields: Any) -> TemplateFamily:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import secrets
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
-from django.utils.crypto import salted_hmac
 
 from audit.clock import database_now
 from audit.record import Actor
-from policies import changes
+from policies import changes, webhooks
 from policies.models import Channel, ChannelKind
 
 # So many tries in a row that fail make a channel dead.
@@ -68,10 +65,9 @@ def remove(channel: Channel, *, version: int, actor: Actor, reason: str = "") ->
 
 
 def secret_of(channel: Channel) -> str:
-    """What the webhook signs with: made of the salt and the site's own key, so neither alone gives it away."""
-    digest = salted_hmac("countersign.channel", channel.salt, algorithm="sha256").digest()
-    return "whsec_" + base64.b64encode(digest).decode()
+    """What the webhook of a channel signs with."""
+    return webhooks.secret_of("countersign.channel", channel.salt)
 
 
 def _new_secret() -> dict[str, Any]:
-    return {"salt": secrets.token_hex(32), "secret_made_at": database_now()}
+    return {"salt": webhooks.new_salt(), "secret_made_at": database_now()}

@@ -90,11 +90,16 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One thing that was found; `words` are as they are written in the mail."""
+    """One thing that was found; `words` are as they are written in the mail.
+
+    `is_risky` for words of a category of high risk; `is_ours` is false where the answered message has them.
+    """
 
     sentence: str
     words: tuple[str, ...] = ()
     category: str = ""
+    is_risky: bool = False
+    is_ours: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +164,7 @@ def classify(mail: Mail, rulebook: Rulebook) -> Classification:
     _hear_the_agent(mail, rulebook, found)
     _hear_the_rules(mail, rulebook, found)
     if not found.kinds:
-        found.reasons.append(Reason(_("It fits no category.")))
+        found.reasons.append(Reason(_("No category fits this mail, so it needs an approval.")))
         found.tighten(Tier.APPROVE)
     if found.tier == Tier.AUTO:
         _doubt(mail, rulebook, family, found)
@@ -203,10 +208,12 @@ def _look_for_categories(mail: Mail, rulebook: Rulebook, family: Family | None, 
         found.is_high_risk |= kind.is_high_risk and kind.tier != Tier.AUTO
         if in_ours:
             sentence = _("%(category)s: found in the draft.") % {"category": kind.name}
-            found.reasons.append(Reason(sentence, tuple(in_ours[:WORDS_SHOWN]), kind.key))
+            words = tuple(in_ours[:WORDS_SHOWN])
+            found.reasons.append(Reason(sentence, words, kind.key, is_risky=kind.is_high_risk))
         if in_theirs:
             sentence = _("%(category)s: found in the answered message.") % {"category": kind.name}
-            found.reasons.append(Reason(sentence, tuple(in_theirs[:WORDS_SHOWN]), kind.key))
+            words = tuple(in_theirs[:WORDS_SHOWN])
+            found.reasons.append(Reason(sentence, words, kind.key, is_risky=kind.is_high_risk, is_ours=False))
         if is_of_family and family is not None:
             sentence = _("%(category)s: it is the known template %(name)s.") % {
                 "category": kind.name,

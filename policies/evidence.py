@@ -1,4 +1,4 @@
-"""What the record says about a category, and what it takes to suggest that it be automatic. It only ever suggests."""
+"""What it takes before less is asked of people, and how sure a share is. It only ever suggests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from math import sqrt
 
 # Half the width of the usual interval of 95 %, in standard deviations.
 _Z = 1.96
-DAYS, COMPARED, WRONG = 14, 100, 0
 # A line on the page, no gate: the share approved untouched that people speak of.
 UNTOUCHED_LINE = 0.95
 
@@ -35,21 +34,40 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """What a step usually has behind it: days, drafts about which people said a word, and how many may be wrong."""
+
+    days: int
+    compared: int
+    wrong: int = 0
+
+
+AUTOMATIC_CATEGORY = Needs(days=14, compared=100)
+LEAVING_DRY_RUN = Needs(days=14, compared=100)
+MONITORED_MAILBOX = Needs(days=30, compared=500)
+
+
+@dataclass(frozen=True, slots=True)
 class Threshold:
+    """One line of a step: `name` is days, compared or wrong; at most `needed` may be wrong, at least the others."""
+
     name: str
     needed: int
     found: int
-    is_met: bool
+
+    @property
+    def is_met(self) -> bool:
+        return self.found <= self.needed if self.name == "wrong" else self.found >= self.needed
 
 
-def category_thresholds(*, days: int, compared: int, wrong: int) -> tuple[Threshold, ...]:
-    """What a category needs before it is suggested to be automatic, and how far it is."""
+def thresholds(needs: Needs, *, days: int, compared: int, wrong: int) -> tuple[Threshold, ...]:
+    """What the step needs, and how far it is."""
     return (
-        Threshold("days", DAYS, days, days >= DAYS),
-        Threshold("compared", COMPARED, compared, compared >= COMPARED),
-        Threshold("wrong", WRONG, wrong, wrong <= WRONG),
+        Threshold("days", needs.days, days),
+        Threshold("compared", needs.compared, compared),
+        Threshold("wrong", needs.wrong, wrong),
     )
 
 
-def suggests_auto(thresholds: tuple[Threshold, ...]) -> bool:
-    return all(threshold.is_met for threshold in thresholds)
+def are_met(asked: tuple[Threshold, ...]) -> bool:
+    return all(threshold.is_met for threshold in asked)

@@ -7,18 +7,24 @@ file; a list whose id and type are known here gets the values it lacks.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from bisect import bisect
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from json.decoder import JSONObject  # type: ignore[attr-defined]  # there, but in no stub
+from json.scanner import py_make_scanner  # type: ignore[attr-defined]
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from audit.record import Actor
 from policies import changes, lists, rules
 from policies.faults import Fault, Invalid
-from policies.models import EnforcedAt, Rule, Trigger, ValueList, ValueListItem
+from policies.models import EnforcedAt, Rule, Trigger, ValueList
 
 # Below what a form may hold in all.
 FILE_CHARACTERS = 2_000_000
@@ -65,7 +71,9 @@ class Plan:
 def exported(chosen: Iterable[Rule], with_lists: bool = True) -> str:
     """The rules, and every list there is, as JSON that `planned` reads again."""
     told: dict[str, Any] = (
-        {"lists": [_list_json(one) for one in ValueList.objects.all()]} if with_lists else {}
+        {"lists": [_list_json(one) for one in ValueList.objects.prefetch_related("items")]}
+        if with_lists
+        else {}
     )
     return json.dumps(told | {"rules": [rule_json(rule) for rule in chosen]}, ensure_ascii=False, indent=2)
 
@@ -86,7 +94,7 @@ def rule_json(rule: Rule) -> dict[str, Any]:
 
 
 def planned(text: str, *, known_scopes: Collection[str] | None = None) -> Plan:
-    """Read a file and check all of it, writing nothing. Raises `Invalid` naming every fault by its place.
+    """Read a file and check all of it, writing nothing. Raises `Invalid` naming every fault by its place and line.
 
     Rules are checked against lists of the same file, too.
     """
@@ -101,17 +109,37 @@ def imported(
     text: str, *, actor: Actor, reason: str = "", known_scopes: Collection[str] | None = None
 ) -> Plan:
     """Write everything of a file or nothing. Raises `Invalid` as `planned` does."""
-    with transaction.atomic():
-        plan = _plan(text, known_scopes, actor=actor, reason=reason)
-        for fields in plan.rules:
-            rules.create(fields, actor=actor, reason=reason, known_scopes=known_scopes)
-        return plan
+    try:
+        with transaction.atomic():
+            plan = _plan(text, known_scopes, actor=actor, reason=reason)
+            for fields in plan.rules:
+                rules.create(fields, actor=actor, reason=reason, known_scopes=known_scopes)
+            return plan
+    except (IntegrityError, changes.Conflict, ValueList.DoesNotExist) as error:
+        sentence = _("Somebody changed a list of this file at the same moment. Import it again.")
+        raise Invalid([Fault("lists", sentence)]) from error
 
 
 def _plan(
     text: str, known_scopes: Collection[str] | None, *, actor: Actor | None = None, reason: str = ""
 ) -> Plan:
     given_lists, given_rules = _parts(_read(text))
+    try:
+        return _checked(given_lists, given_rules, known_scopes, actor, reason)
+    except Invalid as invalid:
+        said = {"lists": given_lists, "rules": given_rules}
+        raise Invalid(
+            [replace(fault, line=_line_of(fault.path, said)) for fault in invalid.faults]
+        ) from invalid
+
+
+def _checked(
+    given_lists: Sequence[Any],
+    given_rules: Sequence[Any],
+    known_scopes: Collection[str] | None,
+    actor: Actor | None,
+    reason: str,
+) -> Plan:
     faults: list[Fault] = []
     found_lists: list[ListPlan] = []
     for number, entry in enumerate(given_lists):
@@ -128,7 +156,10 @@ def _plan(
     found_rules = []
     for number, entry in enumerate(given_rules):
         try:
-            found_rules.append(_rule_fields(entry, f"rules[{number}]", ids, known_scopes))
+            path = f"rules[{number}]."
+            fields = _rule_fields(entry, path, ids)
+            with _places(path):
+                found_rules.append(rules.check(fields, known_scopes=known_scopes))
         except Invalid as invalid:
             faults += invalid.faults
     if faults:
@@ -138,13 +169,60 @@ def _plan(
     return Plan(tuple(found_lists), tuple(found_rules), frozenset(known))
 
 
+def added(text: str, *, actor: Actor, known_scopes: Collection[str] | None = None) -> Rule:
+    """Add the one rule that a text holds, in the shape of `rule_json`. Raises `Invalid` naming every fault in it."""
+    fields = _rule_fields(_read(text), "", {})
+    with _places(""):
+        return rules.create(fields, actor=actor, known_scopes=known_scopes)
+
+
+class _Object(dict[str, Any]):
+    """An object of a file, and the line on which it begins."""
+
+    line = 0
+
+
+class _Decoder(json.JSONDecoder):
+    """Reads JSON whose objects know their lines, and refuses an object that has one name twice."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(object_pairs_hook=list)
+        self._ends = [place for place, sign in enumerate(text) if sign == "\n"]
+        self.parse_object = self._object
+        self.scan_once = py_make_scanner(self)
+
+    def _object(self, text_and_place: tuple[str, int], *rest: Any) -> tuple[_Object, int]:
+        pairs, end = JSONObject(text_and_place, *rest)
+        found = _Object(pairs)
+        found.line = bisect(self._ends, text_and_place[1] - 1) + 1
+        if len(found) < len(pairs):
+            [(twice, _count)] = Counter(name for name, _value in pairs).most_common(1)
+            sentence = _("An object names “%(name)s” twice.") % {"name": twice[:80]}
+            raise Invalid([Fault("", sentence, found.line)])
+        return found, end
+
+
+def _line_of(path: str, said: Any) -> int:
+    """The line of the innermost object of a file that a path leads into; 0 where there is none."""
+    line = 0
+    for step in re.findall(r"[^.\[\]]+", path):
+        if isinstance(said, Mapping):
+            said = said.get(step)
+        elif isinstance(said, list) and step.isdigit() and int(step) < len(said):
+            said = said[int(step)]
+        else:
+            break
+        line = said.line if isinstance(said, _Object) else line
+    return line
+
+
 def _read(text: str) -> Any:
     if len(text) > FILE_CHARACTERS:
         raise Invalid(
             [Fault("", _("The file has at most %(limit)d characters.") % {"limit": FILE_CHARACTERS})]
         )
     try:
-        said = json.loads(text)
+        said = _Decoder(text).decode(text.removeprefix("\ufeff"))
     except json.JSONDecodeError as error:
         raise Invalid(
             [
@@ -152,6 +230,7 @@ def _read(text: str) -> Any:
                     "",
                     _("This is no JSON: line %(line)d, column %(column)d: %(what)s.")
                     % {"line": error.lineno, "column": error.colno, "what": error.msg},
+                    error.lineno,
                 )
             ]
         ) from error
@@ -193,7 +272,9 @@ def _list_plan(entry: Any, path: str) -> ListPlan:
             values.update(dict.fromkeys(lists.check_items(kept["type"], part)))
         except Invalid as invalid:
             raise Invalid([_moved(fault, path, start) for fault in invalid.faults]) from invalid
-    given_id = str(entry.get("id") or uuid4())
+    given_id = _id(entry.get("id") or str(uuid4()))
+    if not given_id:
+        raise Invalid([Fault(f"{path}id", _("It is text."))])
     known = _known(given_id)
     if known is not None and known.type != kept["type"]:
         raise Invalid(
@@ -252,13 +333,12 @@ def _fields(one: ListPlan) -> dict[str, Any]:
     }
 
 
-def _rule_fields(
-    entry: Any, path: str, ids: Mapping[str, str], known_scopes: Collection[str] | None
-) -> dict[str, Any]:
-    _only(entry, _RULE_KEYS, f"{path}.")
+def _rule_fields(entry: Any, path: str, ids: Mapping[str, str]) -> dict[str, Any]:
+    """What an entry says of a rule, in the names of `Rule`, not yet checked."""
+    _only(entry, _RULE_KEYS, path)
     match = entry.get("match")
     if not isinstance(match, Mapping) or not set(match) <= {"operator", "conditions"}:
-        raise Invalid([Fault(f"{path}.match", _("It has an operator and conditions, and nothing else."))])
+        raise Invalid([Fault(f"{path}match", _("It has an operator and conditions, and nothing else."))])
     fields = {name: entry[name] for name in ("name", "description", "priority", "actions") if name in entry}
     # The provider reads a rule without a trigger as inbound, so we do, too.
     fields["trigger"] = entry.get("trigger", Trigger.INBOUND.value)
@@ -274,8 +354,14 @@ def _rule_fields(
         if isinstance(conditions, list)
         else conditions
     )
+    return fields
+
+
+@contextmanager
+def _places(path: str) -> Iterator[None]:
+    """Name the faults of a rule by their places in its entry, which begins at `path`."""
     try:
-        return rules.check(fields, known_scopes=known_scopes)
+        yield
     except Invalid as invalid:
         raise Invalid(
             [Fault(_place_of(fault.path, path), fault.sentence) for fault in invalid.faults]
@@ -291,7 +377,7 @@ def _place(entry: Mapping[str, Any]) -> str:
         else []
     )
     types = {name for name in named if isinstance(name, str)}
-    if entry.get("trigger", Trigger.INBOUND.value) == Trigger.INBOUND:
+    if str(entry.get("trigger", Trigger.INBOUND.value)).lower() == Trigger.INBOUND:
         allowed: Collection[Any] = rules.INBOUND_ACTIONS
     else:
         allowed = rules.OUR_ACTIONS
@@ -306,8 +392,8 @@ def _place(entry: Mapping[str, Any]) -> str:
 def _place_of(fault_path: str, path: str) -> str:
     names = {"is_enabled": "enabled", "match_operator": "match.operator"}
     if fault_path.startswith("conditions"):
-        return f"{path}.match.{fault_path}"
-    return f"{path}.{names.get(fault_path, fault_path)}"
+        return f"{path}match.{fault_path}"
+    return f"{path}{names.get(fault_path, fault_path)}"
 
 
 def _with_ids(condition: Any, ids: Mapping[str, str]) -> Any:
@@ -315,7 +401,7 @@ def _with_ids(condition: Any, ids: Mapping[str, str]) -> Any:
         return condition
     value = condition.get("value")
     given = value if isinstance(value, list) else [value]
-    return {**condition, "value": [ids.get(str(one), one) for one in given]}
+    return {**condition, "value": [ids.get(_id(one), one) for one in given]}
 
 
 def _only(entry: Any, keys: Collection[str], path: str) -> None:
@@ -331,6 +417,14 @@ def _known(given_id: str) -> ValueList | None:
     return ValueList.objects.filter(public_id=public_id).first() if public_id is not None else None
 
 
+def _id(given: Any) -> str:
+    """The id of a list as it is compared: one UUID may be written in several ways. Empty for what is no text."""
+    if not isinstance(given, str):
+        return ""
+    found = _uuid(given)
+    return given if found is None else str(found)
+
+
 def _uuid(text: str) -> UUID | None:
     try:
         return UUID(text)
@@ -344,5 +438,5 @@ def _list_json(one: ValueList) -> dict[str, Any]:
         "name": one.name,
         "type": one.type,
         "description": one.description,
-        "items": list(ValueListItem.objects.filter(value_list=one).values_list("value", flat=True)),
+        "items": [item.value for item in one.items.all()],
     }

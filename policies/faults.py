@@ -8,10 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`path` names the field, such as "conditions[2].operator"; places count from 0."""
+    """`path` names the field, such as "conditions[2].operator"; places count from 0.
+
+    `line` is that of a file, from 1; 0 where there is none.
+    """
 
     path: str
     sentence: str
+    line: int = 0
 
 
 class Invalid(Exception):

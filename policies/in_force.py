@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
-from policies import mailbox_settings, rules
+from policies import categories, mailbox_settings, rules
+from policies.classifier import Rulebook
 from policies.models import MailboxSettings, Rule, Trigger
 from policies.scopes import scopes_of
 
@@ -24,6 +25,11 @@ class InForce:
     @cached_property
     def settings(self) -> MailboxSettings:
         return mailbox_settings.of(self.mailbox_id)
+
+    @cached_property
+    def rulebook(self) -> Rulebook:
+        """What decides about the category of a mail, the same for every mailbox."""
+        return categories.rulebook()
 
     @cached_property
     def outbound_rules(self) -> list[Rule]:

@@ -56,12 +56,18 @@ def normalised(list_type: str, value: str) -> str:
 def check_list(fields: Mapping[str, Any], *, path: str = "") -> dict[str, Any]:
     """The fields of a list, trimmed. Raises `Invalid` naming each that cannot be kept, and its limit."""
     faults: list[Fault] = []
-    name = str(fields.get("name") or "").strip()
+    given = {one: fields.get(one) or "" for one in ("name", "description", "type")}
+    for one, value in given.items():
+        if not isinstance(value, str):
+            faults.append(Fault(f"{path}{one}", _("It is text.")))
+    if faults:
+        raise Invalid(faults)
+    name = given["name"].strip()
     if not name or len(name) > NAME_CHARACTERS:
         faults.append(
             Fault(f"{path}name", _("A name has 1 to %(limit)d characters.") % {"limit": NAME_CHARACTERS})
         )
-    description = str(fields.get("description") or "").strip()
+    description = given["description"].strip()
     if len(description) > DESCRIPTION_CHARACTERS:
         faults.append(
             Fault(
@@ -74,7 +80,7 @@ def check_list(fields: Mapping[str, Any], *, path: str = "") -> dict[str, Any]:
             faults.append(Fault(f"{path}{where}", _("It holds a control character.")))
     kept = {"name": name, "description": description}
     if "type" in fields:
-        kept["type"] = str(fields["type"]).strip().lower()
+        kept["type"] = given["type"].strip().lower()
         if kept["type"] not in ListType.values:
             faults.append(
                 Fault(
@@ -215,7 +221,7 @@ def _added(values: Sequence[str], row: ValueList) -> tuple[dict[str, Any], dict[
 
 
 def _taken(values: Sequence[str], row: ValueList) -> tuple[dict[str, Any], dict[str, Any]]:
-    wanted = [str(value).strip().lower() for value in values]
+    wanted = [value.strip().lower() for value in values if is_storable(value)]
     there = sorted(StoredLists().among(str(row.public_id), wanted))
     for start in range(0, len(there), _IN_ONE_QUESTION):
         row.items.filter(value__in=there[start : start + _IN_ONE_QUESTION]).delete()

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import hashlib
 import uuid
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -11,6 +9,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+
+from policies.webhooks import DEFAULT_HEADER, name_in_record
 
 
 class Switch(models.Model):
@@ -286,13 +286,13 @@ class Channel(Versioned):
     """Where the people of a mailbox are told of each send. `target` is an address or a URL.
 
     The secret of a webhook is not stored: it is made of the salt and the site's own key, see
-    `approvals.notifications`. Neither the salt nor the secret is part of a recorded change.
+    `policies.webhooks`. Neither the salt nor the secret is part of a recorded change.
     """
 
     mailbox_id = models.BigIntegerField(unique=True)
     kind = models.CharField(max_length=8, choices=ChannelKind)
     target = models.CharField(max_length=500)
-    signature_header = models.CharField(max_length=64, default="X-Countersign-Signature")
+    signature_header = models.CharField(max_length=64, default=DEFAULT_HEADER)
     secret_made_at = models.DateTimeField(null=True)
     salt = models.CharField(max_length=64, blank=True, editable=False)
     # Tries in a row that failed, counted by the deliveries themselves; set to 0 by each that succeeds.
@@ -302,11 +302,7 @@ class Channel(Versioned):
         return f"{self.kind} of mailbox {self.mailbox_id}"
 
     def in_record(self) -> dict[str, Any]:
-        # The path of a webhook is often all that protects it.
-        if self.kind != ChannelKind.WEBHOOK:
-            return {}
-        digest = hashlib.sha256(self.target.encode()).hexdigest()[:12]
-        return {"target": f"{urlsplit(self.target).hostname} {digest}"}
+        return {"target": name_in_record(self.target)} if self.kind == ChannelKind.WEBHOOK else {}
 
 
 class RecipientKind(models.TextChoices):

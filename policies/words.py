@@ -18,6 +18,8 @@ from policies import globs
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[$€£¥%]")
 _PATTERN_WORD = re.compile(r"(?:[^\W_]|\*)+(?:'(?:[^\W_]|\*)+)*|[$€£¥%#]")
 NUMBER, ANY = "#", "*"
+# What mail programs put before the subject of an answer or a forwarded mail.
+REPLY_PREFIXES = frozenset({"re", "aw", "fw", "fwd", "wg", "sv", "tr"})
 
 
 def folded(text: str) -> str:

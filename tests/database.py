@@ -8,7 +8,7 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core import serializers
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import TransactionTestCase
 
 OUR_APPS = ("agentmail", "approvals", "audit", "policies")
@@ -87,6 +87,17 @@ def read_only() -> Iterator[None]:
     finally:
         with connection.cursor() as cursor:
             cursor.execute(f"{name} = off")
+
+
+@contextmanager
+def unreachable() -> Iterator[None]:
+    """The database of this connection answers nothing, as when its server is gone."""
+
+    def refuse(*question: Any) -> None:
+        raise OperationalError("the server closed the connection")
+
+    with connection.execute_wrapper(refuse):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,12 @@
 """Real processes for tests: the sandbox provider, and the environment in which others share our state."""
 
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -117,3 +120,33 @@ def process_environment(transactional_db: None) -> dict[str, str]:
     The provider is not set: add NYLAS_API_URI and NYLAS_API_KEY of the sandbox where it is needed.
     """
     return {**os.environ, "DATABASE_URL": test_database_url(), "PYTHONUNBUFFERED": "1"}
+
+
+@contextmanager
+def site(environment: dict[str, str]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The desk served by its own processes and threads as in production: its address, and the group's first process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "gunicorn", "config.wsgi", f"--bind=127.0.0.1:{port}", "--workers=2"]
+    options = ["--threads=8", "--log-level=warning", "--no-control-socket"]
+    with subprocess.Popen([*command, *options], cwd=ROOT, env=environment, start_new_session=True) as process:
+        try:
+            _wait_for(f"http://127.0.0.1:{port}", process)
+            yield f"http://127.0.0.1:{port}", process
+        finally:
+            process.terminate()
+            process.wait(START_SECONDS)
+
+
+def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 2 * START_SECONDS
+    with requests.Session() as session:
+        session.trust_env = False
+        while time.monotonic() < until and process.poll() is None:
+            try:
+                session.get(f"{address}/healthz", timeout=START_SECONDS)
+                return
+            except requests.ConnectionError:
+                time.sleep(0.1)
+    pytest.fail("the desk did not start")

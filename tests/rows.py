@@ -104,6 +104,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "003-18": ("each trigger alone asks a person", "/policies/categories/"),
     "003-19": ("human only: an item without the agent's text", "/needs-a-person/"),
     "003-20": ("the agent drafts, a person sends", "/drafts/"),
+    "003-21": ("how many reviewers the load needs", "/insights/"),
     "003-22": ("an overfull queue suggests what to loosen", "/insights/"),
     "003-23": ("a backstop for any path around us", "/policies/provider/"),
     "003-24": ("the backstop rule", "/policies/provider/"),
@@ -129,7 +130,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "004-07": ("executed, pending or blocked", "/mailboxes/<id>/mode/"),
     "004-08": ("list and decide through the API", ""),
     "004-09": ("approved leaves, rejected is cancelled with its reason", "/drafts/"),
-    "004-10": ("webhooks to the agent on both outcomes", ""),
+    "004-10": ("webhooks to the agent on both outcomes", "/webhooks/"),
     "004-11": ("the audit holds actions, decisions and mode changes", "/audit/"),
     "004-12": ("evidence before loosening", "/mailboxes/<id>/mode/"),
     "004-13": ("a new mode holds for the next action", "/mailboxes/<id>/mode/"),
@@ -141,12 +142,12 @@ ROWS: dict[str, tuple[str, str]] = {
     "004-19": ("decide through the API", ""),
     "004-20": ("change the mode through the API", ""),
     "004-22": ("signed notices", "/mailboxes/<id>/mode/"),
-    "004-23": ("event types for agents", ""),
+    "004-23": ("event types for agents", "/webhooks/"),
     "004-24": ("read only: the refusal in the seed's words", "/mailboxes/<id>/mode/"),
     "004-25": ("read only reads and manages contacts", "/mailboxes/<id>/mode/"),
     "004-26": ("nothing in a mail changes the mode", "/drafts/"),
     "004-27": ("time and actor on every entry", "/audit/"),
-    "004-28": ("identifiable sender and opt-out", ""),
+    "004-28": ("identifiable sender and opt-out", "/mailboxes/<id>/"),
     "004-29": ("gated_all holds what arrives", "/mailboxes/<id>/inbound/"),
     "004-30": ("changing without downtime", "/mailboxes/<id>/mode/"),
     "004-31": ("hundreds pending, in batches", ""),
@@ -161,7 +162,9 @@ ROWS: dict[str, tuple[str, str]] = {
     "004-41": ("export through the API", ""),
     "004-43": ("one mode a mailbox", "/mailboxes/"),
     "004-44": ("an agent is told how long a review takes", ""),
-    "004-47": ("a report of oversight for a period", ""),
+    "004-45": ("the tools of agents by their usual names", ""),
+    "004-42": ("each outbound mail with its decider", "/audit/report/"),
+    "004-47": ("a report of oversight for a period", "/audit/report/"),
     "K1": ("fixed windows, sliding by choice", "/policies/caps/"),
     "K2": ("the order of the chain", "/drafts/"),
     "K3": ("the draft is the key, for ever", "/drafts/"),
@@ -197,27 +200,7 @@ ROWS: dict[str, tuple[str, str]] = {
 }
 
 # Rows that nothing shows yet, and why.
-LATER: dict[str, str] = {
-    "000-21": "agent interface, the next part of the work",
-    "004-08": "agent interface, the next part of the work",
-    "004-10": "agent interface, the next part of the work",
-    "004-15": "agent interface, the next part of the work",
-    "004-16": "agent interface, the next part of the work",
-    "004-18": "agent interface, the next part of the work",
-    "004-19": "agent interface, the next part of the work",
-    "004-20": "agent interface, the next part of the work",
-    "004-23": "agent interface, the next part of the work",
-    "004-31": "agent interface, the next part of the work",
-    "004-41": "agent interface, the next part of the work",
-    "004-30": "the API comes with the agent interface; on the page a change holds at once",
-    "004-36": "agents have no way to ask yet; the matrix says blocked",
-    "004-44": "the estimate is there; its answer comes with the agent interface",
-    "K26": "agent interface, the next part of the work",
-    "K15": "agent interface, the next part of the work",
-    "003-22": "insights come later",
-    "004-28": "sender identity and opt-out come with the agent interface",
-    "004-47": "a report for a period comes with insights; the record holds its facts",
-}
+LATER: dict[str, str] = {}
 
 HEAD = """# Requirement rows, the tests that show them, and the page
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-APPS = ("agentmail", "audit", "policies", "approvals", "config")
+APPS = ("agentmail", "audit", "policies", "approvals", "gateway", "config")
 MAY_IMPORT = {
     "agentmail": {"agentmail"},
     "audit": {"audit"},
     "policies": {"policies", "audit"},
     "approvals": {"approvals", "agentmail", "policies", "audit"},
+    "gateway": {"gateway", "approvals", "agentmail", "policies", "audit"},
     "config": set(APPS),
 }
 SANDBOX = "agentmail.sandbox"

@@ -643,6 +643,24 @@ STORIES: tuple[Story, ...] = (
             "frei. Bitte versuchen Sie es noch einmal.\n\nHarbour Lane Support",
         ),
     ),
+    Story(
+        SUPPORT,
+        "Order 47960, my second letter",
+        (
+            Mail(
+                9 * HOUR,
+                "Margaret Ashdown <margaret.ashdown@example.org>",
+                "Dear Sirs,\n\nthe tureen of order 47960 arrived cracked three weeks ago. I wrote to you "
+                "then and heard nothing.\n\nUnless it is replaced within 14 days I shall ask my solicitor "
+                "to bring a small claims case.\n\nYours faithfully,\nMargaret Ashdown",
+            ),
+        ),
+        Answer(
+            8 * HOUR,
+            "Dear Mrs Ashdown,\n\nI am sorry that nobody answered. We were at fault, and a new tureen leaves "
+            "tomorrow.\n\nHarbour Lane Support",
+        ),
+    ),
 )
 
 # What customers write while the demonstration runs, each with the answer the agent drafts a little later.

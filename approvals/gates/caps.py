@@ -13,7 +13,7 @@ from approvals.gates.verdicts import Consequence, Facts, Standing, Verdict
 from approvals.states import SendState
 from audit.clock import database_now
 from policies import caps
-from policies.caps import Answer, Limit, Use
+from policies.cap_usage import Answer, Limit, Use
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -49,7 +49,9 @@ def caps_gate(facts: Facts) -> Verdict:
     if facts.is_claim:
         caps.lock(facts.mailbox.pk)
         now = database_now()
-    answer = caps.ask(facts.mailbox.pk, now=now, send_key=send_key)
+    # Under the lock they are read anew.
+    settings = None if facts.is_claim else facts.policies.settings
+    answer = caps.ask(facts.mailbox.pk, now=now, send_key=send_key, settings=settings)
     rules = _rules(answer)
     full = answer.full
     if full is None:

@@ -57,6 +57,19 @@ def first_refusal(verdicts: Sequence[Verdict]) -> Verdict | None:
     return next((verdict for verdict in verdicts if verdict.standing is Standing.REFUSED), None)
 
 
+def lasting_refusal(verdicts: Sequence[Verdict]) -> Verdict | None:
+    """The first refusal that would waste an approval: what is held or waits can leave yet, so those do not count."""
+    can_leave_yet = (Consequence.HOLD, Consequence.WAIT)
+    return next(
+        (
+            verdict
+            for verdict in verdicts
+            if verdict.standing is Standing.REFUSED and verdict.consequence not in can_leave_yet
+        ),
+        None,
+    )
+
+
 def may_leave(verdicts: Sequence[Verdict]) -> bool:
     """Whether every gate passed. Open and unasked gates do not pass."""
     return all(verdict.standing is Standing.PASSED for verdict in verdicts)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from agentmail.models import Message
+from approvals.characters import has_control
 from approvals.content import MESSAGE_BYTES, Content
 from approvals.gates.verdicts import Consequence, Facts, Standing, Verdict
 from approvals.models import Draft
@@ -30,11 +31,11 @@ def content_gate(facts: Facts) -> Verdict:
         problem = facts.draft.incomplete_reason or _("Not everything of this draft has been read yet.")
     elif facts.revision.content_sha256 != facts.content.sha256:
         problem = _("The stored draft does not match its digest; do not send it, and tell an operator.")
-    elif _has_control(facts.content.subject):
+    elif has_control(facts.content.subject):
         problem = _("The subject holds a line break or a control character.")
     elif len(facts.content.subject) > HEADER_CHARACTERS:
         problem = _("The subject is longer than %(limit)d characters.") % {"limit": HEADER_CHARACTERS}
-    elif any(_has_control(name) for name in _names(facts.content)):
+    elif any(has_control(name) for name in _names(facts.content)):
         problem = _("The name of a person or of a file holds a line break or a control character.")
     elif "\0" in facts.content.body:
         problem = _("The body holds a NUL character.")
@@ -54,10 +55,6 @@ def _names(content: Content) -> Iterator[str]:
         yield from (address.name for address in field)
     for part in content.attachments:
         yield from (part.filename, part.content_type, part.content_id)
-
-
-def _has_control(text: str) -> bool:
-    return any(character < " " or "\x7f" <= character <= "\x9f" for character in text)
 
 
 def has_unread_mail(draft: Draft) -> bool:

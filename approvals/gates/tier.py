@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
-from approvals.classification import classification_of, sentence_of
+from approvals.classification import sentence_of
 from approvals.gates.verdicts import Consequence, Facts, Standing, Verdict
+from policies.classifier import Classification
 from policies.models import Tier
 
 
 def tier_gate(facts: Facts) -> Verdict:
-    found = classification_of(facts.draft, facts.revision, facts.policies)
-    about = _("%(category)s, %(tier)s.") % {"category": found.name, "tier": Tier(found.tier).label.lower()}
-    sentence = f"{about} {sentence_of(found.reasons)}"
+    found = facts.classification
+    sentence = _sentence_about(found)
     if found.tier == Tier.HUMAN_ONLY:
         return Verdict(
             "tier",
@@ -23,6 +23,7 @@ def tier_gate(facts: Facts) -> Verdict:
             "blocked_rule",
             Consequence.STOP,
             rules=found.rules,
+            reasons=found.reasons,
         )
     if found.tier == Tier.APPROVE and not facts.is_reviewed:
         return Verdict(
@@ -32,5 +33,14 @@ def tier_gate(facts: Facts) -> Verdict:
             "blocked_decision",
             Consequence.STOP,
             rules=found.rules,
+            reasons=found.reasons,
         )
-    return Verdict("tier", Standing.PASSED, sentence, rules=found.rules)
+    return Verdict("tier", Standing.PASSED, sentence, rules=found.rules, reasons=found.reasons)
+
+
+def _sentence_about(found: Classification) -> str:
+    reasons = sentence_of(found.reasons)
+    if found.category is None:
+        return reasons
+    about = {"category": found.name, "tier": Tier(found.tier).label.lower()}
+    return f"{_('%(category)s, %(tier)s.') % about} {reasons}"

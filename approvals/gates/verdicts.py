@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from agentmail.models import Mailbox
+from approvals.classification import classification_of
 from approvals.content import Content, content_of_revision
 from approvals.freshness import Look
 from approvals.models import Decision, Draft, Revision, Send
+from policies.classifier import Classification, Reason
 from policies.in_force import InForce
 from policies.models import Rule
 
@@ -43,7 +46,8 @@ class Verdict:
     what it becomes when nobody does. `rules` names the policy rows that decided, as "kind:id:version"; `evaluation` is
     what the rules were given and said, kept with the verdict. `retry_at` is when a refusal that waits can end at the
     earliest; an approval does not run out before. `parts` are
-    the answers to what was asked one by one, such as each recipient, as pairs of name and answer.
+    the answers to what was asked one by one, such as each recipient, as pairs of name and answer; `reasons` are what
+    the classifier found.
     """
 
     gate: str
@@ -56,6 +60,7 @@ class Verdict:
     parts: tuple[tuple[str, str], ...] = ()
     evaluation: Mapping[str, Any] | None = None
     retry_at: datetime | None = None
+    reasons: tuple[Reason, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         said: dict[str, Any] = {
@@ -67,7 +72,7 @@ class Verdict:
         return said if self.evaluation is None else said | {"evaluation": dict(self.evaluation)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Facts:
     """What the gates are asked about. Without a decision, and without a look, it is a preview.
 
@@ -90,6 +95,11 @@ class Facts:
     is_reviewed: bool = True
     is_rehearsal: bool = False
 
+    @cached_property
+    def classification(self) -> Classification:
+        """What the classifier says about the mail, asked once, by whoever reads it first."""
+        return classification_of(self.draft, self.revision, self.policies)
+
 
 def facts_about(
     draft: Draft,
@@ -104,10 +114,11 @@ def facts_about(
     is_reviewed: bool | None = None,
     rules: Sequence[Rule] | None = None,
     is_rehearsal: bool = False,
+    policies: InForce | None = None,
 ) -> Facts:
     """Gather what the gates are asked about. Who decides follows the decision; without one, a person would.
 
-    `rules` are asked instead of those there are, in a simulation.
+    `rules` are asked instead of those there are, in a simulation; `policies` are what the caller has read.
     """
     return Facts(
         draft=draft,
@@ -115,7 +126,7 @@ def facts_about(
         revision=revision,
         content=content_of_revision(revision),
         now=now,
-        policies=InForce(draft.mailbox_id, supposed=rules),
+        policies=policies or InForce(draft.mailbox_id, supposed=rules),
         decision=decision,
         send=send,
         look=look,

@@ -4,10 +4,12 @@ from typing import Any
 
 from django import template
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
-from django.utils.translation import gettext_lazy as _
+from django.urls import reverse
 
 from approvals import people
+from approvals.keys import COMMANDS
+from approvals.models import Role
+from approvals.people import Right
 from approvals.queries import BarFacts, bar_facts
 
 register = template.Library()
@@ -15,16 +17,19 @@ register = template.Library()
 THEME_COOKIE = "theme"
 THEMES = ("light", "dark")
 
-_PLACES = (
-    ("approvals:queue", _("Queue"), "queue"),
-    ("approvals:follow_ups", _("Follow-ups"), "follow_ups"),
-    ("approvals:needs_person", _("Needs a person"), "needs_person"),
-    ("approvals:unknown", _("Unknown"), "unknown"),
-    ("approvals:sent", _("Sent"), ""),
-    ("approvals:mailboxes", _("Mailboxes"), ""),
-    ("approvals:policies", _("Policies"), ""),
-    ("approvals:operations", _("Operations"), ""),
-    ("approvals:audit", _("Audit"), ""),
+# Each place by its command, the count beside it, and the rights of which one opens it; with none, it is everybody's.
+_PLACES: tuple[tuple[str, str, frozenset[Right]], ...] = (
+    ("queue", "queue", frozenset({Right.SEE})),
+    ("notices", "notices", frozenset({Right.SEE})),
+    ("follow_ups", "follow_ups", frozenset({Right.SEE})),
+    ("needs_person", "needs_person", frozenset({Right.SEE})),
+    ("unknown", "unknown", frozenset({Right.SEE})),
+    ("sent", "", frozenset({Right.SEE})),
+    ("mailboxes", "", frozenset({Right.SEE})),
+    ("policies", "", frozenset({Right.READ_POLICIES, Right.EDIT_LISTS})),
+    ("insights", "", frozenset({Right.SEE})),
+    ("operations", "sent_elsewhere", frozenset({Right.SEE})),
+    ("audit", "", frozenset()),
 )
 
 
@@ -38,31 +43,28 @@ def theme(context: dict[str, Any]) -> str:
 
 @register.inclusion_tag("components/bar.html", takes_context=True)
 def bar(context: dict[str, Any], here: str = "") -> dict[str, Any]:
-    """The bar on top: the places that exist, with bounded counts, the way to stop sending, and the person."""
+    """The bar on top: the places the person may open, with bounded counts, the way to stop sending, and the person."""
     request: HttpRequest = context["request"]
     facts = facts_for(request)
     places = []
-    for name, word, counted in _PLACES:
-        try:
-            address = reverse(name)
-        except NoReverseMatch:
+    for name, counted, rights in _PLACES:
+        if rights and not any(people.may(request.user, right) for right in rights):
             continue
         places.append(
             {
-                "address": address,
-                "word": word,
+                "command": name,
+                "address": reverse(f"approvals:{name}"),
+                "word": COMMANDS[name].word,
                 "count": count_text(getattr(facts, counted)) if counted else "",
-                "is_here": name == f"approvals:{here}",
+                "is_here": name == here,
             }
         )
     return {
         "request": request,
         "user": request.user,
-        "roles": people.roles_of(request.user),
+        "roles": [Role(role).label for role in people.roles_of(request.user)],
         "places": places,
-        "is_stopped": not facts.sending.is_open,
-        "operations": _address_or_none("approvals:operations"),
-        "theme_address": _address_or_none("approvals:theme"),
+        "may_stop": facts.sending.is_open and people.may(request.user, Right.STOP),
         "theme": theme(context),
         "csrf_token": context.get("csrf_token"),
     }
@@ -78,7 +80,7 @@ def bar_refresh(context: dict[str, Any], here: str = "") -> dict[str, Any]:
 def seal_band(context: dict[str, Any]) -> dict[str, Any]:
     """The band that says on every page that sending is stopped, since when and by whom."""
     facts = facts_for(context["request"])
-    return {"sending": facts.sending, "operations": _address_or_none("approvals:operations")}
+    return {"sending": facts.sending}
 
 
 @register.filter
@@ -96,10 +98,3 @@ def facts_for(request: HttpRequest) -> BarFacts:
         remembered = bar_facts(request.user)
         request._countersign_bar = remembered  # type: ignore[attr-defined]
     return remembered
-
-
-def _address_or_none(name: str) -> str | None:
-    try:
-        return reverse(name)
-    except NoReverseMatch:
-        return None

@@ -8,9 +8,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from approvals.file_names import runs_programs
 from approvals.templatetags.mail import visible
 
 register = template.Library()
+register.filter(runs_programs)
 
 _ADDRESS_FIELDS = (
     ("sender", _("From, changed")),
@@ -20,43 +22,39 @@ _ADDRESS_FIELDS = (
     ("reply_to", _("Reply to, changed")),
     ("attachments", _("Files, changed")),
 )
-_PROGRAMS = [
-    ".exe",
-    ".com",
-    ".bat",
-    ".cmd",
-    ".scr",
-    ".pif",
-    ".msi",
-    ".js",
-    ".jse",
-    ".vbs",
-    ".vbe",
-    ".wsf",
-    ".hta",
-    ".ps1",
-    ".jar",
-    ".lnk",
-    ".iso",
-    ".img",
-    ".html",
-    ".htm",
-    ".svg",
-    ".docm",
-    ".xlsm",
-    ".pptm",
-    ".zip",
-    ".rar",
-    ".7z",
-    ".tar",
-    ".gz",
-]
 
 
 @register.filter
 def changed_words(parts: Sequence[Sequence[str]]) -> SafeString:
     """The parts of `approvals.difference.words` as text with `<del>` and `<ins>`, deceiving characters visible."""
     return format_html_join("", "{}", ((_part(sign, text),) for sign, text in _passages(parts)))
+
+
+# How many characters of an unchanged text are shown beside a change.
+NEAR_CHARACTERS = 80
+
+
+@register.filter
+def changed_near(parts: Sequence[Sequence[str]]) -> SafeString:
+    """As `changed_words`, with long unchanged texts cut down to what stands beside a change."""
+    shown = list(_passages(parts))
+    last = len(shown) - 1
+    return format_html_join(
+        "",
+        "{}",
+        (
+            (_part(sign, _cut(text, not index, index == last) if sign == "=" else text),)
+            for index, (sign, text) in enumerate(shown)
+        ),
+    )
+
+
+def _cut(text: str, is_first: bool, is_last: bool) -> str:
+    before = "" if is_first else text[:NEAR_CHARACTERS]
+    after = "" if is_last else text[-NEAR_CHARACTERS:]
+    if len(before) + len(after) + 20 >= len(text):
+        return text
+    return f"{before} … {after}" if before and after else f"{before} …" if before else f"… {after}"
 
 
 def _passages(parts: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
@@ -105,9 +103,3 @@ def address_changes(difference: Mapping[str, Any] | None) -> list[dict[str, Any]
         for name, word in _ADDRESS_FIELDS
         if difference and name in difference
     ]
-
-
-@register.filter
-def runs_programs(filename: str) -> bool:
-    """Whether a file of this name can run something or hide other files when it is opened."""
-    return (filename or "").strip().casefold().endswith(tuple(_PROGRAMS))

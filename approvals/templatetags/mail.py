@@ -1,19 +1,37 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+from urllib.parse import urlencode
 
 from django import template
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.urls import reverse
+from django.utils.html import conditional_escape, escape, format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
-from approvals.characters import deceiving_count, is_deceiving, with_line_feeds
+from agentmail.models import Message
+from approvals.characters import deceiving_count, deceiving_in, hides_address, one_line, with_line_feeds
+from approvals.file_kinds import KIND_WORDS, claimed_kinds, differs
+from approvals.models import Draft
+from approvals.notes import Link, host_as_read, link_of
+from approvals.remote_images import hosts_of
+from approvals.renderings import DRAWN_KINDS
 
 register = template.Library()
+_EMPTY_LINES = re.compile(r"\n(?:[ \t]*\n)+")
+# A tag that is none of these, or has an attribute: how it looks is not for its text to say.
+_OTHER_MARKUP = re.compile(
+    r"<(?!/?(?:p|br|div|b|strong|i|em|u|ul|ol|li)\s*/?>)(?!a\s+href=\"[^\"<>]*\"\s*>|/a\s*>)", re.IGNORECASE
+)
+LOW_CHARACTERS, LOW_TAGS = 300, 10
+_MARKS_IN_A_ROW = 16
+# A larger file of a message is fetched from the provider only when somebody asks for its preview.
+THUMBNAIL_BYTES = 5_000_000
 register.filter(deceiving_count)
+register.filter(one_line)
 
 
 @register.filter
@@ -22,44 +40,127 @@ def visible(text: object) -> SafeString:
 
     Line ends are normalised to LF and kept, tabs and spaces are kept.
     """
-    return format_html_join("", "{}", ((part,) for part in _shown(with_line_feeds(text))))
+    written = with_line_feeds(text)
+    pattern = deceiving_in(written)
+    if pattern is None:
+        return escape(written)
+    parts: list[str] = []
+    end = 0
+    # A run of one character takes one mark: a megabyte of them must not become thirty.
+    for match in re.finditer(rf"({pattern.pattern})\1*", written):
+        parts += [escape(written[end : match.start()]), _mark_of(match.group(1), len(match.group()))]
+        end = match.end()
+    return mark_safe("".join([*parts, escape(written[end:])]))
+
+
+@register.filter
+def paragraphs(shown: SafeString) -> SafeString:
+    """Let each empty line of a shown text stand as a gap of its own, which takes less room than a line.
+
+    Takes what `visible` or `visible_marking` gave. The characters stay as they are, so that a copy has them all.
+    """
+    return mark_safe(_EMPTY_LINES.sub(_gaps, conditional_escape(shown)))
+
+
+def _gaps(match: re.Match[str]) -> str:
+    first, *others = match[0].split("\n")[1:]
+    gaps = [
+        f'<span class="gap">\n{first}\n</span>',
+        *(f'<span class="gap">{one}\n</span>' for one in others[:-1]),
+    ]
+    return "".join(gaps)
 
 
 @register.filter
 def visible_text(text: object) -> str:
     """The same as `visible` for places that take no markup, such as a page's title; escaped by the template."""
-    return "".join(f"[U+{ord(c):04X}]" if is_deceiving(c) else c for c in with_line_feeds(text))
-
-
-def _shown(text: str) -> Iterator[str]:
-    for is_hidden, run in groupby(text, is_deceiving):
-        if is_hidden:
-            yield from (format_html('<span class="ctl">[U+{}]</span>', f"{ord(c):04X}") for c in run)
-        else:
-            yield "".join(run)
+    written = with_line_feeds(text)
+    pattern = deceiving_in(written)
+    return pattern.sub(lambda match: f"[U+{ord(match.group()):04X}]", written) if pattern else written
 
 
 @register.filter
-def one_line(text: object) -> str:
-    """The text with every run of white space, line ends included, written as one space."""
-    return " ".join(("" if text is None else str(text)).split())
+def visible_marking(text: object, wanted: Sequence[str]) -> SafeString:
+    """The same as `visible`, with each of the wanted texts marked where it stands."""
+    shown = with_line_feeds(text)
+    if not wanted:
+        return visible(shown)
+    pattern = re.compile("|".join(map(re.escape, sorted(wanted, key=len, reverse=True))))
+    parts: list[SafeString] = []
+    end = 0
+    for match in pattern.finditer(shown):
+        parts += [
+            visible(shown[end : match.start()]),
+            format_html('<mark class="hl">{}</mark>', visible(match.group())),
+        ]
+        end = match.end()
+    return format_html_join("", "{}", ((part,) for part in [*parts, visible(shown[end:])]))
+
+
+@register.filter
+def marked_texts(message: object) -> Sequence[str]:
+    """The texts to mark in a message; none on a page that marks nothing."""
+    return getattr(message, "marked", ())
+
+
+@register.filter
+def holds_any(text: object, wanted: Sequence[str]) -> bool:
+    """Whether one of the wanted texts stands in a text."""
+    return any(one in with_line_feeds(text) for one in wanted or ())
+
+
+@register.filter
+def links_of_message(message: Message) -> list[Link]:
+    """The links of a message as its sender laid it out, in order."""
+    return [link_of(text, target) for text, target in message.links]
+
+
+@register.filter
+def images_said(message: Message) -> dict[str, object]:
+    """How many remote images a message has, and from where, for a page that loads none."""
+    return {"count": len(message.remote_images), "hosts": ", ".join(hosts_of(message.remote_images))}
+
+
+@register.inclusion_tag("components/file-preview.html")
+def preview_of(part: Mapping[str, Any], draft: Draft, message: Message | None = None) -> dict[str, object]:
+    """Where a file of a draft or of one of its messages can be looked at, a small picture of it, and what it is.
+
+    What the content of a file of a message is, is not known before it is drawn.
+    """
+    filename, content_type = str(part.get("filename") or ""), str(part.get("content_type") or "")
+    sha256 = str(part.get("sha256") or "")
+    kind = str(part.get("kind") or "")
+    if message is None:
+        name, args, query = "attachment", [draft.public_id, sha256], ""
+    else:
+        name, args = "message_attachment", [draft.public_id, message.pk]
+        query = "?" + urlencode({"id": str(part.get("id") or "")})
+    is_drawn = bool(DRAWN_KINDS & ({kind} if kind else claimed_kinds(filename, content_type)))
+    is_small = message is None or int(part.get("size") or 0) <= THUMBNAIL_BYTES
+    return {
+        "preview": reverse(f"approvals:{name}_preview", args=args) + query,
+        "thumbnail": reverse(f"approvals:{name}_thumbnail", args=args) + query
+        if is_drawn and is_small
+        else "",
+        "kind_word": KIND_WORDS.get(kind, ""),
+        "differs": differs(kind, filename, content_type),
+    }
+
+
+def _mark_of(character: str, count: int) -> str:
+    marks = _mark(character)
+    return marks * count if count <= _MARKS_IN_A_ROW else f'{marks}<span class="ctl">×{count}</span>'  # noqa: RUF001
+
+
+@cache
+def _mark(character: str) -> str:
+    return format_html('<span class="ctl">[U+{}]</span>', f"{ord(character):04X}")
 
 
 def unicode_domain(email: str) -> str:
     """The domain of an address as a reader would see it, or "" when that is how it is written already."""
     _local, at, domain = email.rpartition("@")
-    if not at or not any(label.lower().startswith("xn--") for label in domain.split(".")):
-        return ""
-    try:
-        shown = domain.encode("ascii").decode("idna")
-    except UnicodeError:
-        return ""
-    return "" if shown == domain else shown
-
-
-def name_is_suspicious(name: str) -> bool:
-    """Whether a display name looks like an address, which is how senders are forged."""
-    return "@" in unicodedata.normalize("NFKC", name)
+    return host_as_read(domain) if at else ""
 
 
 @register.inclusion_tag("components/address.html")
@@ -73,14 +174,26 @@ def address(entry: Mapping[str, str] | str | None) -> dict[str, object]:
         "email": email,
         "name": name if name != email else "",
         "domain_as_read": unicode_domain(email),
-        "is_suspicious": name_is_suspicious(name) and name != email,
+        "is_suspicious": hides_address(name, email),
     }
 
 
+@register.inclusion_tag("components/refs.html")
+def refs(noted: Mapping[tuple[str, int], Sequence[int]], part: str, index: int) -> dict[str, object]:
+    """The numbers of the notes that an entry of a list caused; `noted` are those of every entry that caused one."""
+    return {"numbers": noted.get((part, index), ()) if noted else ()}
+
+
 @register.filter
-def address_text(entries: Sequence[Mapping[str, str]] | None) -> str:
-    """The addresses of a list of mailboxes, without names, joined by commas."""
-    return ", ".join(str(entry.get("email") or "") for entry in entries or [])
+def is_low(html: str) -> bool:
+    """Whether a mail is so short and plain that a low frame shows all of it."""
+    return len(html) <= LOW_CHARACTERS and html.count("<") <= LOW_TAGS and "<img" not in html.lower()
+
+
+@register.filter
+def looks_like_its_text(html: str) -> bool:
+    """Whether the HTML of a mail only parts lines and stresses words, so that its text shows all its reader sees."""
+    return _OTHER_MARKUP.search(html) is None
 
 
 @register.filter

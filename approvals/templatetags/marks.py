@@ -11,7 +11,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from approvals.history import stage_word
+
 register = template.Library()
+register.filter(stage_word)
 
 # Icons drawn as filled shapes.
 _FILLED = frozenset({"diamond", "dot"})
@@ -36,6 +39,7 @@ MARKS: Mapping[str, Mapping[str, Mark]] = {
         "superseded": Mark(_("Superseded"), "next"),
         "withdrawn": Mark(_("Withdrawn"), "dash"),
         "expired": Mark(_("Expired"), "clock"),
+        "sent_elsewhere": Mark(_("Sent elsewhere"), "flag", "look"),
     },
     "send": {
         "queued": Mark(_("Queued"), "clock"),

@@ -75,6 +75,12 @@ PLACES: tuple[tuple[str, Any, Any, tuple[Right, ...]], ...] = (
         (Right.READ_POLICIES,),
     ),
     (
+        "approvals:notice_channels",
+        _("Channels"),
+        _("Slack channels and programs that are told of notices."),
+        (Right.EDIT_POLICIES,),
+    ),
+    (
         "approvals:switch_proof",
         _("Proof of the switch"),
         _("Each stop, how long it took and what was under way."),

@@ -9,12 +9,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from approvals import expiry
 from approvals.models import Draft
 
 register = template.Library()
-
-# How much of its time is over when a draft that waits is marked.
-WARNED_SHARE = 0.75
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -58,8 +56,7 @@ def remaining(at: datetime | None, now: datetime | None = None) -> str:
 @register.filter
 def expires_soon(draft: Draft, now: datetime | None = None) -> bool:
     """Whether three quarters of the time in which a draft can be decided are over."""
-    whole = draft.expires_at - draft.arrived_at
-    return (now or timezone.now()) >= draft.arrived_at + whole * WARNED_SHARE
+    return expiry.is_near(draft, now or timezone.now())
 
 
 @register.filter
@@ -69,6 +66,13 @@ def from_epoch(seconds: int | None) -> datetime | None:
         return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, OSError, ValueError):
         return None
+
+
+@register.filter
+def clock_text(at: datetime) -> str:
+    """Write hours and minutes, with the day in front when it is not today."""
+    local = timezone.localtime(at)
+    return format_date(local, "H:i" if local.date() == timezone.localdate() else "j M H:i")
 
 
 @register.simple_tag

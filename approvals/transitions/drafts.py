@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,17 +11,18 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from agentmail.failpoints import reach
-from agentmail.mail_html import clean, is_html, to_text
 from agentmail.models import Mailbox
-from approvals import difference, gates, judgements, people, switch_scopes, wake
+from approvals import bulk, gates, judgements, people, risk, switch_scopes, together, unsaved, wake, wording
 from approvals.content import Content, content_of_revision
 from approvals.freshness import Look, Staleness, ThreadLook
 from approvals.gates import Consequence, Standing, Verdict
 from approvals.models import (
-    AuthorKind,
+    Claim,
     Decision,
     DecisionKind,
     Draft,
@@ -29,17 +30,15 @@ from approvals.models import (
     Revision,
     Send,
     Stage,
+    Submission,
     VoidReason,
 )
-from approvals.states import OPEN_DRAFT_STATES, DraftState, SendState
-from approvals.transitions import sends
+from approvals.states import DRAFT_MOVES, OPEN_DRAFT_STATES, DraftState, SendState
+from approvals.transitions import sends, submissions
 from approvals.transitions.moves import lock_draft, move_draft, void
 from audit.clock import database_now
 from audit.record import SYSTEM, Actor, record
 from policies import modes, switch
-
-NOTE_LIMIT = 4000
-_AGENT = Actor(kind="agent", id="", name="agent")
 
 
 class DecisionRefused(Exception):
@@ -89,6 +88,17 @@ class NotAllowed(DecisionRefused):
     """The person has no right to decide on this mailbox."""
 
 
+class Claimed(DecisionRefused):
+    """Somebody else is deciding about the draft. `claim` is theirs; whoever takes it over may decide."""
+
+    def __init__(self, claim: Claim) -> None:
+        super().__init__(
+            _("%(name)s is deciding about this, until %(time)s. Take over to decide yourself.")
+            % {"name": people.name_of(claim.person), "time": f"{timezone.localtime(claim.until):%H:%M}"}
+        )
+        self.claim = claim
+
+
 class GateRefused(DecisionRefused):
     """A gate would refuse the mail; the approval is not spent on it."""
 
@@ -117,10 +127,14 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class AgentSays:
-    """What an agent says about its own draft: a category, and its confidence from 0 to 1 (None: nothing usable)."""
+    """What an agent says about its own draft: a category, and its confidence from 0 to 1 (None: nothing usable).
+
+    `plain_part` is the plain text that it handed in beside the HTML.
+    """
 
     category: str = ""
     confidence: float | None = None
+    plain_part: str = ""
 
 
 def seen_of(draft: Draft) -> Seen:
@@ -142,18 +156,22 @@ def arrive(
     linked_from: Draft | None = None,
     author: User | None = None,
     agent_says: AgentSays | None = None,
+    submission: Submission | None = None,
 ) -> Draft | None:
     """Put a draft into the queue; None when it is known already. It keeps the mailbox's mode of this moment.
 
-    A draft for whose thread changes were requested answers that request: the older one is superseded.
+    The draft of a `submission` takes over its id and its agent, once. A draft of the agent of which changes were
+    requested in this thread answers that request: the older one is superseded.
     """
     try:
         with transaction.atomic():
-            older = linked_from or _answered_request(mailbox, content, thread_id)
+            agent_id = submission.agent_id if submission is not None else ""
+            older = linked_from or _answered_request(mailbox, agent_id, content, thread_id)
             if older is not None:
                 older = lock_draft(older.pk)
             now = database_now()
             draft = Draft.objects.create(
+                **_handed_in(submission),
                 mailbox=mailbox,
                 grant_id=mailbox.grant_id,
                 provider_draft_id=provider_draft_id,
@@ -173,11 +191,16 @@ def arrive(
                 agent_confidence=agent_says.confidence if agent_says is not None else None,
                 arrived_at=now,
                 expires_at=now + timedelta(hours=mailbox.expiry_hours),
+                queue_at=now + timedelta(hours=mailbox.expiry_hours),
                 state_changed_at=now,
                 looked_at=now,
             )
-            revision = _write_revision(draft, content, author=author, now=now)
-            actor = people.actor_for(author) if author is not None else _AGENT
+            if submission is not None:
+                submissions.note_drafted(submission.pk, draft)
+            plain_part = agent_says.plain_part if agent_says is not None else ""
+            revision = _write_revision(draft, content, author=author, now=now, plain_part=plain_part)
+            risk.keep(draft)
+            actor = people.actor_for(author) if author is not None else _agent_of(draft)
             _record("approvals.draft.arrived", draft, revision, actor=actor, data={"origin": origin.value})
             if older is not None and older.state == DraftState.CHANGES_REQUESTED:
                 _void_live(older, VoidReason.ANSWERED, now=now)
@@ -185,9 +208,28 @@ def arrive(
                 _record("approvals.draft.superseded", older, actor=actor, data={"by": str(draft.public_id)})
             return draft
     except IntegrityError:
-        if Draft.objects.filter(grant_id=mailbox.grant_id, provider_draft_id=provider_draft_id).exists():
+        known = Q(grant_id=mailbox.grant_id, provider_draft_id=provider_draft_id)
+        if submission is not None:
+            known |= Q(public_id=submission.public_id)
+        if Draft.objects.filter(known).exists():
             return None
         raise
+
+
+def _handed_in(submission: Submission | None) -> dict[str, Any]:
+    if submission is None:
+        return {}
+    return {"public_id": submission.public_id, "agent_id": submission.agent_id}
+
+
+def _agent_of(draft: Draft) -> Actor:
+    return Actor(kind="agent", id=draft.agent_id, name=_agent_name(draft) or "agent")
+
+
+def _agent_name(draft: Draft) -> str:
+    """What the token of its agent is called; empty for a draft that was written at the provider."""
+    handed_in = submissions.latest_of(draft) if draft.agent_id else None
+    return handed_in.agent_name if handed_in is not None else ""
 
 
 def revise(
@@ -231,14 +273,14 @@ def revise(
         elif draft.state not in OPEN_DRAFT_STATES:
             return None
         if draft.upstream_sha256 == content.upstream_sha256:
-            Draft.objects.filter(pk=draft.pk).update(
-                is_complete=True, incomplete_reason="", upstream_sha256=content.upstream_sha256
-            )
+            _write(draft, is_complete=True, incomplete_reason="", upstream_sha256=content.upstream_sha256)
+            risk.keep(draft)
             return None
         reopens = draft.state in (DraftState.CHANGES_REQUESTED, DraftState.STALE)
         if reopens:
             _void_live(draft, VoidReason.ANSWERED, now=now)
-        revision = _write_revision(draft, content, author=None, now=now)
+        plain_part = agent_says.plain_part if agent_says is not None else ""
+        revision = _write_revision(draft, content, author=None, now=now, plain_part=plain_part)
         fields: dict[str, Any] = {
             # A new wording is an act of the agent under the mode of now; what it may not do now it cannot do so.
             "mode": modes.strictest(draft.mode, draft.mailbox.mode),
@@ -255,11 +297,19 @@ def revise(
                 "stale_reason": "",
                 "stale_message_ids": [],
                 "expires_at": now + timedelta(hours=draft.mailbox.expiry_hours),
+                "queue_at": now + timedelta(hours=draft.mailbox.expiry_hours),
             }
             move_draft(draft, DraftState.PENDING, now=now, **fields)
         else:
-            Draft.objects.filter(pk=draft.pk).update(**fields)
-        _record("approvals.draft.revised", draft, revision, actor=_AGENT, data={"revision": revision.number})
+            _write(draft, **fields)
+        risk.keep(draft)
+        _record(
+            "approvals.draft.revised",
+            draft,
+            revision,
+            actor=_agent_of(draft),
+            data={"revision": revision.number},
+        )
         return revision
 
 
@@ -270,9 +320,11 @@ def edit(draft_id: int, *, person: User, seen: Seen, content: Content) -> Revisi
     """
     with transaction.atomic():
         draft, now = _pending_for(draft_id, person, seen)
+        unsaved.discard_edit(draft.pk, person)
         if draft.current_revision is not None and draft.current_revision.content_sha256 == content.sha256:
             return draft.current_revision
         revision = _write_revision(draft, content, author=person, now=now)
+        risk.keep(draft)
         _record(
             "approvals.draft.edited",
             draft,
@@ -303,6 +355,8 @@ def approve(
         # Share-locked, and first of all rows: a flip under way is waited for and seen, a later one waits.
         reading = switch.read(switch_scopes.scopes_of_draft(draft_id), lock=True)
         draft, now = _pending_for(draft_id, person, seen)
+        if obstacle := owner_obstacle(draft, person):
+            raise NotAllowed(obstacle)
         revision = _current(draft)
         facts = gates.facts_about(draft, revision, now=now, look=look)
         verdicts = gates.evaluate(facts)
@@ -547,12 +601,13 @@ def return_to_pending(draft_id: int, *, person: User, thread: ThreadLook) -> Dra
     """Let a stale draft wait again, pinned to the thread as the person has now seen it."""
     with transaction.atomic():
         draft = lock_draft(draft_id)
-        _check_right(person, draft)
+        check_right(person, draft)
         if draft.state != DraftState.STALE:
             raise NotOpen(draft.state)
         now = database_now()
         if draft.expires_at <= now:
             raise DraftExpired(_("This draft expired."))
+        _check_claim(draft, person, now)
         move_draft(
             draft,
             DraftState.PENDING,
@@ -563,6 +618,7 @@ def return_to_pending(draft_id: int, *, person: User, thread: ThreadLook) -> Dra
             stale_message_ids=[],
             looked_at=now,
         )
+        risk.keep(draft)
         _record("approvals.draft.returned_to_pending", draft, _current(draft), actor=people.actor_for(person))
         return draft
 
@@ -571,26 +627,50 @@ def withdraw(draft_id: int) -> bool:
     """Close a draft that is gone at the provider; whether it was still open or waiting to be sent."""
     with transaction.atomic():
         draft = lock_draft(draft_id)
-        now = database_now()
-        if draft.state == DraftState.APPROVED:
-            send = _lock_own_send(draft)
-            if send is None or send.state != SendState.QUEUED:
-                return False
-            sends.stop(
-                send,
-                _("The agent withdrew this draft."),
-                VoidReason.WITHDRAWN,
-                now=now,
-                draft_state=DraftState.WITHDRAWN,
-                outcome="blocked_stale",
-            )
-        elif draft.state in OPEN_DRAFT_STATES:
-            _void_live(draft, VoidReason.WITHDRAWN, now=now)
-            move_draft(draft, DraftState.WITHDRAWN, now=now)
-        else:
+        if not _close_unsent(
+            draft,
+            DraftState.WITHDRAWN,
+            VoidReason.WITHDRAWN,
+            _("The agent withdrew this draft."),
+            outcome="blocked_stale",
+        ):
             return False
-        _record("approvals.draft.withdrawn", draft, _current(draft), actor=_AGENT)
+        _record("approvals.draft.withdrawn", draft, _current(draft), actor=_agent_of(draft))
         return True
+
+
+def close_sent_elsewhere(draft_id: int) -> bool:
+    """Close a draft whose mail left the mailbox without this desk; whether it was still open or waiting to be sent.
+
+    One that had vanished is closed too: somebody sent it, which is why it was gone.
+    """
+    with transaction.atomic():
+        draft = lock_draft(draft_id)
+        if not _close_unsent(
+            draft,
+            DraftState.SENT_ELSEWHERE,
+            VoidReason.SENT_ELSEWHERE,
+            _("It was sent without this desk, so it is not sent again."),
+        ):
+            return False
+        _record("approvals.draft.sent_elsewhere", draft, _current(draft))
+        return True
+
+
+def _close_unsent(draft: Draft, to: DraftState, reason: VoidReason, sentence: str, **stopped: Any) -> bool:
+    """Move a draft to one of its ends, with a send that still waits; False for one whose send may have begun."""
+    now = database_now()
+    if draft.state == DraftState.APPROVED:
+        send = _lock_own_send(draft)
+        if send is None or send.state != SendState.QUEUED:
+            return False
+        sends.stop(send, sentence, reason, now=now, draft_state=to, **stopped)
+        return True
+    if to not in DRAFT_MOVES[DraftState(draft.state)]:
+        return False
+    _void_live(draft, reason, now=now)
+    move_draft(draft, to, now=now)
+    return True
 
 
 def expire(draft_id: int) -> bool:
@@ -636,7 +716,7 @@ def _pending_for(
     draft_id: int, person: User, seen: Seen, *, also: DraftState | None = None
 ) -> tuple[Draft, datetime]:
     draft = lock_draft(draft_id)
-    _check_right(person, draft)
+    check_right(person, draft)
     decision = live_decision(draft)
     if decision is not None:
         raise AlreadyDecided(decision)
@@ -644,7 +724,8 @@ def _pending_for(
         raise NotOpen(draft.state)
     now = database_now()
     if draft.expires_at <= now:
-        raise DraftExpired(_("This draft expired while you were reading; nothing was sent."))
+        raise DraftExpired(say_expired())
+    _check_claim(draft, person, now)
     revision = _current(draft)
     if seen.revision_number != revision.number or seen.content_sha256 != revision.content_sha256:
         raise DraftChanged(_("This draft changed after your page was made; look at it again."))
@@ -660,9 +741,31 @@ def _is_current_wording(draft: Draft, upstream: Content) -> bool:
     return content_of_revision(draft.current_revision).upstream_sha256 == upstream.upstream_sha256
 
 
-def _check_right(person: User, draft: Draft) -> None:
+def owner_obstacle(draft: Draft, person: User) -> str:
+    """Why a person may not approve what their own agent handed in; empty where they may."""
+    # What no agent handed in has nobody who answers for it.
+    if settings.OWNERS_MAY_APPROVE or not draft.agent_id:
+        return ""
+    if not Submission.objects.filter(draft=draft, owner=person).exists():
+        return ""
+    return _("You answer for the agent that wrote this, so somebody else approves it.")
+
+
+def check_right(person: User, draft: Draft) -> None:
+    """Refuse with NotAllowed whoever may not decide about a draft, by the database as it is now."""
     if not people.is_still_allowed(person.pk, people.Right.DECIDE, draft.mailbox_id):
         raise NotAllowed(_("You may not decide drafts of this mailbox."))
+
+
+def say_expired() -> str:
+    return _("This draft expired while you were reading; nothing was sent.")
+
+
+def _check_claim(draft: Draft, person: User, now: datetime) -> None:
+    # Under the lock of the draft, which every claim takes too: of two who decide at once, one sees the other's.
+    standing = together.standing_claim(draft, now)
+    if standing is not None and standing.person_id != person.pk:
+        raise Claimed(standing)
 
 
 def _decide(
@@ -679,6 +782,8 @@ def _decide(
 ) -> Decision:
     if form_id is not None and Decision.objects.filter(form_id=form_id).exists():
         raise FormUsed(_("This page was used for a decision before; look at the draft again."))
+    if person is not None:
+        unsaved.discard(draft.pk, person)
     return Decision.objects.create(
         draft=draft,
         kind=kind,
@@ -701,46 +806,41 @@ def _actor(draft: Draft, person: User | None) -> Actor:
     return Actor(kind="system", id=f"mode:{draft.mailbox.mode}", name=_mode_name(draft.mailbox))
 
 
-def _write_revision(draft: Draft, content: Content, *, author: User | None, now: datetime) -> Revision:
+def _write_revision(
+    draft: Draft, content: Content, *, author: User | None, now: datetime, plain_part: str = ""
+) -> Revision:
     before = draft.current_revision
-    text = to_text(content.body) if is_html(content.body) else content.body
-    changes: Mapping[str, Any] = {}
-    if before is not None:
-        changes = difference.between(content_of_revision(before), before.body_text, content, text)
-    revision = Revision.objects.create(
-        draft=draft,
-        number=before.number + 1 if before is not None else 1,
-        author_kind=AuthorKind.AGENT if author is None else AuthorKind.PERSON,
-        author=author,
-        author_name=people.name_of(author) if author is not None else draft.mailbox.display_name,
-        created_at=now,
-        sender=[address.to_json() for address in content.sender],
-        to=[address.to_json() for address in content.to],
-        cc=[address.to_json() for address in content.cc],
-        bcc=[address.to_json() for address in content.bcc],
-        reply_to=[address.to_json() for address in content.reply_to],
-        subject=content.subject,
-        body=content.body,
-        is_plaintext=content.is_plaintext,
-        parent_message_id=content.parent_message_id,
-        attachments=[{name: getattr(part, name) for name in part.__slots__} for part in content.attachments],
-        content_sha256=content.sha256,
-        body_html="" if content.is_plaintext else clean(content.body),
-        body_text=text,
-        difference=changes,
-    )
+    agent = "" if author is not None else _agent_name(draft)
+    revision = wording.revision_of(draft, content, author=author, agent_name=agent, at=now)
+    revision.plain_part = plain_part
+    revision.save()
+    text = revision.body_text
     first = next(iter(content.to), None)
     counterpart = (first.name or first.email) if first else ""
-    changed = Draft.objects.filter(pk=draft.pk, current_revision=before).update(
-        current_revision=revision,
-        subject=content.subject,
-        counterpart=counterpart[:320],
-        search_text=_search_text(draft, content),
-    )
-    if changed != 1:
+    fields = {
+        "current_revision": revision,
+        "subject": content.subject,
+        "counterpart": counterpart[:320],
+        "search_text": _search_text(draft, content),
+        "looks_bulk": bool(bulk.signs_in(content.subject, text, len(content.recipients()))),
+        "family": bulk.family_of(content, text),
+        "audience": bulk.audience_of(content),
+        # Of the wording before; whoever writes a revision has it told anew.
+        "risk": None,
+        "risk_reasons": [],
+    }
+    if Draft.objects.filter(pk=draft.pk, current_revision=before).update(**fields) != 1:
         raise DraftChanged(_("This draft changed at the same moment; look at it again."))
-    draft.current_revision = revision
+    for name, value in fields.items():
+        setattr(draft, name, value)
     return revision
+
+
+def _write(draft: Draft, **fields: Any) -> None:
+    """Write fields of a locked draft that are no state."""
+    Draft.objects.filter(pk=draft.pk).update(**fields)
+    for name, value in fields.items():
+        setattr(draft, name, value)
 
 
 def _search_text(draft: Draft, content: Content) -> str:
@@ -752,12 +852,13 @@ def _search_text(draft: Draft, content: Content) -> str:
     return "\n".join([content.subject, *addresses, draft.mailbox.address]).casefold()[:4000]
 
 
-def _answered_request(mailbox: Mailbox, content: Content, thread_id: str) -> Draft | None:
+def _answered_request(mailbox: Mailbox, agent_id: str, content: Content, thread_id: str) -> Draft | None:
     if not thread_id:
         return None
     return (
         Draft.objects.filter(
             mailbox=mailbox,
+            agent_id=agent_id,
             thread_id=thread_id,
             parent_message_id=content.parent_message_id,
             state=DraftState.CHANGES_REQUESTED,

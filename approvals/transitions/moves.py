@@ -13,6 +13,7 @@ from django.db import connection, models, transaction
 
 from approvals.models import (
     Attempt,
+    Claim,
     Decision,
     Draft,
     FollowUp,
@@ -55,7 +56,16 @@ def lock_send(send_id: int) -> Send:
 def move_draft(draft: Draft, to: DraftState, *, now: datetime, **fields: Any) -> None:
     if to not in DRAFT_MOVES[DraftState(draft.state)]:
         raise IllegalMove(f"draft {draft.pk}: {draft.state} to {to}")
+    is_settled = to not in (DraftState.PENDING, DraftState.STALE)
+    if is_settled:
+        # Nothing is left to decide, so it is with nobody.
+        fields |= {"assigned_to": None, "escalated_by": None, "escalation_reason": ""}
+        if draft.escalated_at is not None:
+            # Told anew should it wait again: being escalated was a part of it.
+            fields |= {"escalated_at": None, "risk": None, "risk_reasons": []}
     _move(draft, Draft.objects.filter(current_revision_id=draft.current_revision_id), to, now, fields)
+    if is_settled:
+        Claim.objects.filter(draft=draft).delete()
 
 
 def move_send(send: Send, to: SendState, *, now: datetime, **fields: Any) -> None:

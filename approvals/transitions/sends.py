@@ -392,9 +392,7 @@ def run_out(send_id: int) -> bool:
     with transaction.atomic():
         send = lock_send(send_id)
         now = database_now()
-        until = send.decision.valid_until
-        if until is not None and send.valid_until is not None:
-            until = max(until, send.valid_until)
+        until = _valid_until(send)
         if send.state != SendState.QUEUED or until is None or until > now:
             return False
         sentence = _("The approval ran out before the draft could leave; look at it again.")
@@ -440,6 +438,17 @@ def resume(send_id: int, *, person: User) -> bool:
             held="", held_at=None, waiting_for="", next_attempt_at=max(now, send.not_before)
         )
         _record("approvals.send.resumed", send, actor=people.actor_for(person), outcome=held)
+        return True
+
+
+def plan_resume(send_id: int, *, at: datetime) -> bool:
+    """Let the approval of a held send not run out before its turn to be resumed at `at`; whether it is still valid."""
+    with transaction.atomic():
+        send = lock_send(send_id)
+        until = _valid_until(send)
+        if send.state != SendState.QUEUED or not send.held or until is None or until <= database_now():
+            return False
+        Send.objects.filter(pk=send.pk).update(valid_until=_valid_past(send, at))
         return True
 
 
@@ -567,10 +576,19 @@ def _waiting_times(send: Send, refusal: Verdict, now: datetime) -> dict[str, dat
     """When to ask again. An approval that waits for a time which is known does not run out before it."""
     if refusal.retry_at is None:
         return {"next_attempt_at": now + timedelta(seconds=WAIT_SECONDS)}
-    until = refusal.retry_at + timedelta(minutes=send.mailbox.approval_minutes)
+    return {"next_attempt_at": refusal.retry_at, "valid_until": _valid_past(send, refusal.retry_at)}
+
+
+def _valid_until(send: Send) -> datetime | None:
+    until = send.decision.valid_until
+    return until if until is None or send.valid_until is None else max(until, send.valid_until)
+
+
+def _valid_past(send: Send, moment: datetime) -> datetime:
+    until = moment + timedelta(minutes=send.mailbox.approval_minutes)
     if send.valid_until is not None:
         until = max(until, send.valid_until)
-    return {"next_attempt_at": refusal.retry_at, "valid_until": min(until, send.draft.expires_at)}
+    return min(until, send.draft.expires_at)
 
 
 def _refund(send: Send) -> None:

@@ -30,7 +30,9 @@ def signed_in(view: View) -> View:
         if request.user.is_authenticated:
             return view(request, *args, **kwargs)
         if request.headers.get("HX-Request") == "true":
-            return HttpResponse(status=401, headers={"HX-Redirect": reverse(settings.LOGIN_URL)})
+            return HttpResponse(
+                status=401, headers={"HX-Redirect": f"{reverse(settings.LOGIN_URL)}?ended=yes"}
+            )
         back = request.get_full_path() if request.method == "GET" else "/"
         return redirect_to_login(back, login_url=reverse(settings.LOGIN_URL))
 

@@ -57,6 +57,7 @@ SHAPES: Mapping[str, tuple[str, str]] = {
     "content_differs": ("flag", "look"),
     "crossed": ("flag", "look"),
     "second_copy": ("flag", "look"),
+    "sent_elsewhere": ("flag", "look"),
     "quarantined": ("lock", "look"),
     "paused": ("flag", "look"),
     "opened": ("returned", ""),

@@ -1,30 +1,36 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import IntegrityError
 from django.db.models import ProtectedError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from agentmail.models import Mailbox
-from approvals import comparisons, people
+from approvals import cap_rows, people
+from approvals.cap_rows import CapRow
 from approvals.forms_caps import AttachForm, OrganisationCapForm, PolicyForm
 from approvals.people import Right
 from approvals.views.access import person_of, signed_in
+from approvals.views.recipients import EntryPlaceField
 from approvals.views.versions import differences, version_given, with_version
 from approvals.views.writing import NotWritable, nothing_changed
 from audit.clock import database_now
-from policies import caps, changes, mailbox_settings
-from policies.caps import Limit, Source, Use
-from policies.models import Delivery, MailboxSettings, Policy, Workspace
+from policies import cap_usage, caps, changes, mailbox_settings
+from policies.cap_usage import Effective, Limit, Source, Use
+from policies.models import Delivery, Policy, Workspace
+from policies.scopes import mailbox_scope
 
 LIMIT_WORDS: Mapping[Limit, Any] = {
     Limit.HOUR: _lazy("this hour"),
@@ -33,7 +39,12 @@ LIMIT_WORDS: Mapping[Limit, Any] = {
     Limit.ORGANISATION_HOUR: _lazy("this hour, all mailboxes"),
     Limit.ORGANISATION_DAY: _lazy("today, all mailboxes"),
 }
+OF_ALL_MAILBOXES = (Limit.ORGANISATION_HOUR, Limit.ORGANISATION_DAY)
 METER_WIDTH = 100
+
+
+class PlaceForm(forms.Form):
+    after = EntryPlaceField()
 
 
 @require_safe
@@ -67,8 +78,6 @@ def add(request: HttpRequest) -> HttpResponseBase:
 def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
     policy = _policy(request, pk)
     if request.method != "POST":
-        if not people.may_everywhere(person_of(request), Right.READ_POLICIES):
-            raise PermissionDenied
         return _policy_page(request, PolicyForm(policy=policy), policy=policy)
     person = _admin(request)
     form = PolicyForm(request.POST, policy=policy)
@@ -159,13 +168,16 @@ def attach(request: HttpRequest) -> HttpResponseBase:
     except changes.Conflict as conflict:
         current = found.version if isinstance(found, Workspace) else mailbox_settings.of(found.pk).version
         again = AttachForm(
-            with_version(request.POST, current), auto_id=_attach_id(form.cleaned_data["scope"])
+            with_version(request.POST, current),
+            among=Policy.objects.order_by("-is_default", "name"),
+            auto_id=_attach_id(form.cleaned_data["scope"]),
         )
         again.is_valid()
         return _page(request, attach_form=again, conflict=conflict, status=409)
     except NotWritable:
         return _page(request, problem=nothing_changed(), status=503)
-    return redirect("approvals:caps")
+    place = PlaceForm(request.GET)
+    return redirect(_address(place.cleaned_data["after"] if place.is_valid() else None))
 
 
 @require_POST
@@ -179,7 +191,8 @@ def organisation(request: HttpRequest) -> HttpResponseBase:
         caps.set_organisation_cap(
             version=form.cleaned_data["version"], actor=people.actor_for(person), **form.values()
         )
-    except changes.Conflict as conflict:
+    except (changes.Conflict, IntegrityError) as error:
+        conflict = error if isinstance(error, changes.Conflict) else changes.Conflict(None, {})
         current = caps.organisation_cap()
         again = OrganisationCapForm(with_version(request.POST, current.version), cap=current)
         again.is_valid()
@@ -195,6 +208,12 @@ def _acted(request: HttpRequest, act: Callable[[], None]) -> HttpResponseBase:
         act()
     except changes.Conflict as conflict:
         return _page(request, conflict=conflict, status=409)
+    except ProtectedError:
+        # Of these integrity errors the caller knows what to say.
+        raise
+    except IntegrityError:
+        problem = _("Somebody else made another policy the default at the same moment.")
+        return _page(request, problem=problem, status=409)
     except NotWritable:
         return _page(request, problem=nothing_changed(), status=503)
     return redirect("approvals:caps")
@@ -266,72 +285,78 @@ def _page(
         raise PermissionDenied
     now = database_now()
     may_edit = people.may_everywhere(person, Right.EDIT_POLICIES)
-    mailboxes = Mailbox.objects.filter(pk__in=people.mailbox_ids_with(person, Right.READ_POLICIES))
-    rows = [_row(mailbox, now, may_edit, attach_form) for mailbox in mailboxes.order_by("address", "pk")]
+    place = PlaceForm(request.GET)
+    after = place.cleaned_data["after"] if place.is_valid() else None
+    shown = cap_rows.page(person, now=now, after=after)
+    policies = list(Policy.objects.order_by("-is_default", "name"))
+    attach = partial(_attach_form, among=policies, typed=attach_form)
     whole = caps.organisation_cap()
     typed = organisation_form or attach_form
     context: dict[str, Any] = {
         "here": "policies",
         "now": now,
         "problem": problem,
+        "place_form": place,
         "conflict": conflict,
         "differences": differences(conflict, typed.fields if typed is not None else None),
         "may_edit": may_edit,
-        "rows": rows,
+        "rows": [_row(row, attach if may_edit else None) for row in shown.rows],
         "workspaces": [
             {
-                "workspace": workspace,
-                "form": _attach_form(
-                    f"workspace:{workspace.pk}", workspace.version, workspace.policy_id, attach_form
-                ),
+                "workspace": row,
+                "form": attach(f"workspace:{row.pk}", row.version, row.policy_id) if may_edit else None,
             }
-            for workspace in Workspace.objects.select_related("policy")
+            for row in cap_rows.workspaces(person)
         ],
-        "policies": Policy.objects.order_by("-is_default", "name"),
+        "policies": policies,
         "organisation": whole,
-        "organisation_uses": _organisation_uses(rows),
+        "organisation_uses": [shown_use(use) for use in cap_usage.organisation_uses(now=now)],
         "organisation_form": organisation_form or OrganisationCapForm(cap=whole),
+        "paging": {
+            "next_address": _address(shown.following) if shown.following is not None else "",
+            "first_address": _address(None) if after is not None else "",
+        },
+        # A form comes back to the page that it is on.
+        "attach_address": _address(after, "cap_attach"),
     }
     return render(request, "approvals/caps.html", context, status=status)
 
 
-def _row(mailbox: Mailbox, now: datetime, may_edit: bool, typed: AttachForm | None) -> dict[str, Any]:
-    answer = caps.ask(mailbox.pk, now=now)
-    settings: MailboxSettings = mailbox_settings.of(mailbox.pk)
-    scope = f"mailbox:{mailbox.pk}"
+def _address(after: tuple[str, int] | None, name: str = "caps") -> str:
+    address = reverse(f"approvals:{name}")
+    return f"{address}?{urlencode({'after': f'{after[0]}~{after[1]}'})}" if after is not None else address
+
+
+def _row(row: CapRow, attach: Callable[..., AttachForm] | None) -> dict[str, Any]:
+    effective = row.answer.effective
+    scope = mailbox_scope(row.mailbox.pk)
     return {
-        "mailbox": mailbox,
-        "policy": answer.effective.policy,
-        "source": source_words(answer.effective),
-        "uses": [
-            shown_use(use)
-            for use in answer.uses
-            if use.limit not in (Limit.ORGANISATION_HOUR, Limit.ORGANISATION_DAY)
-        ],
-        "all_uses": answer.uses,
-        "full": answer.full,
-        "ramp_until": answer.effective.ramp_until,
-        "ramp_cap": answer.effective.hour_cap,
-        "is_dry_run": settings.delivery == Delivery.DRY_RUN,
-        "evidence": comparisons.of(mailbox.pk, now=now),
-        "form": _attach_form(scope, settings.version, settings.policy_id, typed) if may_edit else None,
+        "mailbox": row.mailbox,
+        "policy": effective.policy,
+        "source": source_words(effective),
+        "uses": [shown_use(use) for use in row.answer.uses if use.limit not in OF_ALL_MAILBOXES],
+        "ramp_until": effective.ramp_until,
+        "ramp_cap": effective.hour_cap,
+        "is_dry_run": row.settings.delivery == Delivery.DRY_RUN,
+        "evidence": row.evidence,
+        "form": attach(scope, row.settings.version, row.settings.policy_id) if attach is not None else None,
     }
 
 
 def _attach_form(
-    scope: str, version: int, policy_id: int | None, typed: AttachForm | None = None
+    scope: str, version: int, policy_id: int | None, *, among: Sequence[Policy], typed: AttachForm | None
 ) -> AttachForm:
     if typed is not None and typed.cleaned_data.get("scope") == scope:
         return typed
     initial = {"scope": scope, "version": version, "policy": policy_id}
-    return AttachForm(initial=initial, auto_id=_attach_id(scope))
+    return AttachForm(among=among, initial=initial, auto_id=_attach_id(scope))
 
 
 def _attach_id(scope: str) -> str:
     return f"attach-{scope.replace(':', '-')}-%s"
 
 
-def source_words(effective: caps.Effective) -> str:
+def source_words(effective: Effective) -> str:
     """Which policy is in force and why."""
     name = effective.policy.name
     if effective.source is Source.MAILBOX:
@@ -353,10 +378,3 @@ def shown_use(use: Use) -> dict[str, Any]:
         "is_full": use.opens_at is not None,
         "width": min(METER_WIDTH, round(METER_WIDTH * use.used / use.cap)) if use.cap else METER_WIDTH,
     }
-
-
-def _organisation_uses(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    if not rows:
-        return []
-    whole = (Limit.ORGANISATION_HOUR, Limit.ORGANISATION_DAY)
-    return [shown_use(use) for use in rows[0]["all_uses"] if use.limit in whole]

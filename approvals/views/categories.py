@@ -45,7 +45,7 @@ EFFECT_WORDS: Mapping[tiers.Effect, Any] = {
 THRESHOLD_WORDS: Mapping[str, Any] = {
     "days": _lazy("Days since the first decision"),
     "compared": _lazy("Drafts decided by a person"),
-    "wrong": _lazy("Rejected drafts and complaints"),
+    "wrong": _lazy("Rejected, or turned out wrong"),
 }
 
 
@@ -361,10 +361,11 @@ def _list_page(
 
 
 def _with_evidence(row: Category, record: Mapping[str, category_evidence.CategoryEvidence]) -> dict[str, Any]:
-    return {"category": row, "share": _share(record.get(row.key, category_evidence.NOTHING))}
+    return {"category": row, "share": shown_share(record.get(row.key, category_evidence.NOTHING))}
 
 
-def _share(found: category_evidence.CategoryEvidence) -> dict[str, Any] | None:
+def shown_share(found: category_evidence.CategoryEvidence) -> dict[str, Any] | None:
+    """What `components/untouched-share.html` shows; None when nothing was approved."""
     interval = found.untouched.interval
     if interval is None or found.untouched.value is None:
         return None
@@ -403,7 +404,7 @@ def _category_page(
         if row is not None
         else [],
         "families": list(row.families.all()) if row is not None else [],
-        "share": _share(found),
+        "share": shown_share(found),
         "thresholds": [{"word": THRESHOLD_WORDS[one.name], "threshold": one} for one in found.thresholds],
         "suggests_auto": found.suggests_auto,
         "may_edit": people.may_everywhere(person, Right.EDIT_POLICIES),

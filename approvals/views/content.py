@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any
 from urllib.parse import quote
@@ -11,16 +11,21 @@ from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
+from django.utils.html import escape
 from django.utils.translation import gettext as _
 from django.views.decorators.clickjacking import xframe_options_sameorigin
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from agentmail.client import configured_client
 from agentmail.exceptions import NotFound, ProviderError, TooLarge
+from agentmail.mail_html import Cleaned, cleaned
 from agentmail.models import Message
+from approvals import people, remote_images
 from approvals.content import MESSAGE_BYTES
 from approvals.models import AttachmentBlob, Draft
-from approvals.views.access import View, draft_or_404, signed_in
+from approvals.people import Right
+from approvals.views.access import View, draft_or_404, person_of, signed_in
+from approvals.views.writing import NotWritable, nothing_changed
 
 logger = logging.getLogger(__name__)
 
@@ -48,16 +53,21 @@ def framed(view: Callable[..., str]) -> View:
     @signed_in
     @xframe_options_sameorigin
     def served(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        response = HttpResponse(_BEFORE + view(request, *args, **kwargs) + _AFTER)
-        response["Content-Security-Policy"] = FRAME_POLICY
-        return response
+        return _in_frame(view(request, *args, **kwargs))
 
     return served
 
 
+def _in_frame(html: str, *, status: int = 200) -> HttpResponse:
+    response = HttpResponse(_BEFORE + html + _AFTER, status=status)
+    response["Content-Security-Policy"] = FRAME_POLICY
+    response["X-DNS-Prefetch-Control"] = "off"
+    return response
+
+
 @framed
 def message_body(request: HttpRequest, public_id: UUID, message_id: int) -> str:
-    return _message_of(draft_or_404(request, public_id), message_id).body_html
+    return message_of(draft_or_404(request, public_id), message_id).body_html
 
 
 @framed
@@ -66,41 +76,71 @@ def revision_body(request: HttpRequest, public_id: UUID, number: int) -> str:
     return revision.body_html
 
 
+@require_POST
+@signed_in
+@xframe_options_sameorigin
+def message_images(request: HttpRequest, public_id: UUID, message_id: int) -> HttpResponse:
+    draft = draft_or_404(request, public_id, Right.DECIDE)
+    message = message_of(draft, message_id)
+    return _with_images(
+        request, draft, message.body_html, message.remote_images, message_id=message.provider_id
+    )
+
+
+@require_POST
+@signed_in
+@xframe_options_sameorigin
+def revision_images(request: HttpRequest, public_id: UUID, number: int) -> HttpResponse:
+    draft = draft_or_404(request, public_id, Right.DECIDE)
+    revision = get_object_or_404(draft.revisions, number=number)
+    found = cleaned(revision.body) if revision.body_html else Cleaned("")
+    return _with_images(request, draft, found.html, found.remote_images)
+
+
+def _with_images(
+    request: HttpRequest, draft: Draft, html: str, addresses: Sequence[str], *, message_id: str = ""
+) -> HttpResponse:
+    """The mail again, for the same frame under the same policy, with the pictures that could be fetched."""
+    if remote_images.is_off():
+        said = _("This desk never loads remote images.")
+        return _in_frame(f"<p><em>{escape(said)}</em></p>\n{html}", status=403)
+    try:
+        loaded = remote_images.load(
+            html,
+            addresses,
+            mailbox=draft.mailbox,
+            actor=people.actor_for(person_of(request)),
+            message_id=message_id,
+            draft=str(draft.public_id),
+        )
+    except NotWritable:
+        # What cannot be recorded does not happen.
+        return _in_frame(f"<p><em>{escape(nothing_changed())}</em></p>\n{html}", status=503)
+    said = _("%(shown)d of %(count)d remote images were loaded, by this desk, from %(hosts)s.") % {
+        "shown": loaded.shown,
+        "count": loaded.count,
+        "hosts": ", ".join(loaded.hosts),
+    }
+    return _in_frame(f"<p><em>{escape(said)}</em></p>\n{loaded.html}")
+
+
 @require_safe
 @signed_in
 def attachment(request: HttpRequest, public_id: UUID, sha256: str) -> HttpResponseBase:
     draft = draft_or_404(request, public_id)
-    names = [
-        str(part.get("filename") or "")
-        for attachments in draft.revisions.order_by("-number").values_list("attachments", flat=True)
-        for part in attachments
-        if part.get("sha256") == sha256
-    ]
-    if not names:
-        raise Http404
+    part = part_of_draft(draft, sha256)
     blob = get_object_or_404(AttachmentBlob, sha256=sha256)
-    return download(bytes(blob.content), names[0])
+    return download(bytes(blob.content), str(part.get("filename") or ""))
 
 
 @require_safe
 @signed_in
 def message_attachment(request: HttpRequest, public_id: UUID, message_id: int) -> HttpResponseBase:
     draft = draft_or_404(request, public_id)
-    message = _message_of(draft, message_id)
-    wanted = request.GET.get("id", "")
-    part = next((part for part in message.attachments if wanted and part.get("id") == wanted), None)
-    if part is None:
-        raise Http404
+    message = message_of(draft, message_id)
+    part = part_of_message(message, request.GET.get("id", ""))
     try:
-        data = configured_client().download_attachment(
-            draft.grant_id,
-            wanted,
-            parent_id=message.provider_id,
-            limit=MESSAGE_BYTES,
-            read_timeout=ATTACHMENT_READ_SECONDS,
-        )
-    except NotFound as error:
-        raise Http404 from error
+        data = bytes_of(draft, message, part)
     except TooLarge:
         problem = _("The file is larger than this desk takes.")
     except ProviderError as error:
@@ -110,6 +150,37 @@ def message_attachment(request: HttpRequest, public_id: UUID, message_id: int) -
         return download(data, str(part.get("filename") or ""))
     context = {"heading": _("The file could not be fetched"), "text": problem, "back": request.path}
     return render(request, "approvals/trouble.html", context, status=502)
+
+
+def part_of_draft(draft: Draft, sha256: str) -> Mapping[str, Any]:
+    """What the newest revision that carries a file says about it; 404 when none of the draft's does."""
+    for attachments in draft.revisions.order_by("-number").values_list("attachments", flat=True):
+        for part in attachments:
+            if part.get("sha256") == sha256:
+                return dict(part)
+    raise Http404
+
+
+def part_of_message(message: Message, wanted: str) -> Mapping[str, Any]:
+    """What a message says about one of its files; 404 when it has none of this id."""
+    part = next((part for part in message.attachments if wanted and part.get("id") == wanted), None)
+    if part is None:
+        raise Http404
+    return dict(part)
+
+
+def bytes_of(draft: Draft, message: Message, part: Mapping[str, Any]) -> bytes:
+    """The bytes of a file of a message, from the provider; 404 when it is gone there. Raises ProviderError."""
+    try:
+        return configured_client().download_attachment(
+            draft.grant_id,
+            str(part["id"]),
+            parent_id=message.provider_id,
+            limit=MESSAGE_BYTES,
+            read_timeout=ATTACHMENT_READ_SECONDS,
+        )
+    except NotFound as error:
+        raise Http404 from error
 
 
 def download(data: bytes, filename: str) -> HttpResponse:
@@ -130,7 +201,8 @@ def safe_filename(filename: str) -> str:
     return kept[:150] or "attachment"
 
 
-def _message_of(draft: Draft, message_id: int) -> Message:
+def message_of(draft: Draft, message_id: int) -> Message:
+    """A message of the draft's own conversation, or 404."""
     return get_object_or_404(
         Message, pk=message_id, mailbox_id=draft.mailbox_id, thread_id=draft.thread_id or None
     )

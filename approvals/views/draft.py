@@ -18,16 +18,41 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from agentmail.addresses import ascii_form
-from approvals import comparisons, decisions, gates, people
+from agentmail.mail_html import cleaned
+from approvals import (
+    comparisons,
+    decisions,
+    difference,
+    gates,
+    kept_reasons,
+    people,
+    previews,
+    remote_images,
+    submissions,
+    together,
+)
+from approvals import keyboard as keyboards
+from approvals.characters import one_line
 from approvals.forms import DecisionForm, QueueFilterForm, ReasonedForm, SeenForm, filter_query, seen_initial
-from approvals.forms_caps import ComparisonForm
-from approvals.gates import Consequence, Standing, Verdict
+from approvals.forms_caps import ComparisonForm, SentMailForm
+from approvals.gates import Standing, Verdict
 from approvals.judgements import PASSED
 from approvals.models import Decision, DecisionKind, Draft, Judgement, Origin, Revision, Send, Stage
-from approvals.notes import links_in, notes_on, unknown_recipients
+from approvals.notes import (
+    Note,
+    Passage,
+    anchor_of,
+    letter_subject,
+    letter_text,
+    links_in,
+    noted_entries,
+    passages,
+    unknown_recipients,
+)
 from approvals.people import Right
 from approvals.policy_rows import NamedRow, named_row
 from approvals.queries import (
+    Conversation,
     Matter,
     QueueFilter,
     draft_for,
@@ -35,16 +60,20 @@ from approvals.queries import (
     history_of,
     hold_of,
     matter_of,
+    next_in,
 )
 from approvals.recipients import ask_about, deniable_domains
-from approvals.states import DraftState, SendState
+from approvals.states import OPEN_DRAFT_STATES, DraftState, SendState
 from approvals.templatetags.times import expires_soon, remaining
 from approvals.transitions import drafts
+from approvals.transitions.claims import CLAIMABLE_STATES
 from approvals.transitions.drafts import AlreadyDecided, DecisionRefused, NotAllowed, Seen
 from approvals.views.access import draft_or_404, person_of, signed_in
-from approvals.views.queue import queue_address, queue_context
+from approvals.views.kept_reasons import offered
+from approvals.views.queue import DECIDED, is_moved_on, queue_address, queue_context
 from approvals.views.writing import NotWritable, nothing_changed
 from policies import modes
+from policies.in_force import InForce
 from policies.recipients import Outcome, normalised
 
 logger = logging.getLogger(__name__)
@@ -67,8 +96,8 @@ GATE_WORDS: Mapping[str, Any] = {
 }
 DOMAINS_OFFERED = 3
 LETTER_VIEWS = ("original", "changes", "sent")
-# A send under way is watched more closely than a draft that waits.
-WAITING_REFRESH_SECONDS, MOVING_REFRESH_SECONDS = 4, 2
+# What others decide shows within two seconds. A draft that is settled changes seldom.
+OPEN_REFRESH_SECONDS, SETTLED_REFRESH_SECONDS = 1.5, 4
 
 
 @require_safe
@@ -81,12 +110,13 @@ def show(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     if look is not None:
         # The look may have made it stale, withdrawn it or brought a new wording.
         draft = draft_or_404(request, public_id)
-    return render(request, "approvals/draft.html", page_context(request, draft, look=look, trouble=trouble))
+    context = page_context(request, draft, look=look, trouble=trouble)
+    return render(request, "approvals/draft.html", context | {"is_moved_on": is_moved_on(request)})
 
 
 def _refreshed(request: HttpRequest, draft: Draft) -> HttpResponse:
     if request.GET["seen"] == draft_version(draft):
-        return HttpResponse(status=204)
+        return _beside_refreshed(request, draft)
     revision = draft.current_revision
     if revision is not None and request.GET.get("revision") not in ("", None, str(revision.number)):
         # What is being read must not be exchanged under the reader's eyes: the page says so and keeps still.
@@ -101,6 +131,21 @@ def _refreshed(request: HttpRequest, draft: Draft) -> HttpResponse:
         answer["HX-Reswap"] = "none"
         return answer
     return render(request, "approvals/draft.html#matter", page_context(request, draft))
+
+
+def _beside_refreshed(request: HttpRequest, draft: Draft) -> HttpResponse:
+    """Who else is here and who is deciding, where that is news; the letter under the reader keeps still."""
+    context = beside_context(request, draft, timezone.now())
+    seen = request.GET.get("beside", "")
+    if seen == context["beside_version"]:
+        return HttpResponse(status=204)
+    if seen.partition(".")[0] != context["beside_version"].partition(".")[0]:
+        # Somebody else began to decide, or let go: the verbs are others now.
+        answer = render(request, "components/rail-refresh.html", page_context(request, draft))
+    else:
+        answer = render(request, "components/beside-refresh.html", context)
+    answer["HX-Reswap"] = "none"
+    return answer
 
 
 @require_POST
@@ -127,7 +172,6 @@ def reject(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
             reason=form.cleaned_data["reason"],
             form_id=form.cleaned_data["form_id"],
         )
-        messages.success(request, _("Rejected. Nothing was sent."))
 
     return decided(request, draft, ReasonedForm(request.POST), act, DecisionKind.REJECT)
 
@@ -145,7 +189,6 @@ def request_changes(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
             note=form.cleaned_data["reason"],
             form_id=form.cleaned_data["form_id"],
         )
-        messages.success(request, _("Sent back to the agent with your note."))
 
     return decided(request, draft, ReasonedForm(request.POST), act, DecisionKind.REQUEST_CHANGES)
 
@@ -159,7 +202,7 @@ def look_again(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     except DecisionRefused as refusal:
         return refused(request, draft, refusal, DecisionForm(request.POST))
     except NotWritable:
-        return _unwritten(request, draft)
+        return unwritten(request, draft)
     messages.success(
         request, _("Back in the queue, with the conversation as it is now. It needs a fresh approval.")
     )
@@ -175,7 +218,7 @@ def undo(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     except DecisionRefused as refusal:
         return refused(request, draft, refusal, None)
     except NotWritable:
-        return _unwritten(request, draft)
+        return unwritten(request, draft)
     messages.success(request, _("Taken back. Nothing was sent; the draft waits again."))
     return redirect(draft_address(draft, place_in_queue(request)))
 
@@ -184,11 +227,12 @@ def undo(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
 @signed_in
 def compare(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     draft = draft_or_404(request, public_id, Right.DECIDE)
-    form = ComparisonForm(request.POST)
+    send = Send.objects.filter(draft=draft).first()
+    form = _comparison_form(send)(request.POST)
     if not form.is_valid():
         return _page(request, draft, status=422, comparison_form=form)
     try:
-        comparisons.compare(
+        kept = comparisons.compare(
             draft.pk,
             person=person_of(request),
             would_send=form.cleaned_data["would_send"] == "yes",
@@ -201,7 +245,7 @@ def compare(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     except NotWritable:
         problem = {"heading": _("Nothing was kept"), "text": nothing_changed()}
         return _page(request, draft, status=503, problem=problem, comparison_form=form)
-    messages.success(request, _("Kept beside the dry run."))
+    messages.success(request, _said_of(kept))
     return redirect(draft_address(draft, place_in_queue(request)))
 
 
@@ -209,16 +253,19 @@ def decided(
     request: HttpRequest,
     draft: Draft,
     form: DecisionForm,
-    act: Callable[[Seen, SeenForm], None],
+    act: Callable[[Seen, SeenForm], str | None],
     kind: DecisionKind,
 ) -> HttpResponseBase:
-    """Do what the form asks, and answer: on to the draft, or the page as it is now with what was wrong."""
+    """Do what the form asks, and answer: on to the next draft, or the page as it is now with what was wrong.
+
+    `act` gives what else is to be said of what it did.
+    """
     if not form.is_valid():
         # On a phone the field is far from the verbs; the browser scrolls to what has the focus.
         form.fields["reason"].widget.attrs["autofocus"] = True
         return _page(request, draft, status=422, form=form)
     try:
-        act(seen_by(form), form)
+        more = act(seen_by(form), form)
     except AlreadyDecided as refusal:
         if decisions.is_repeat(refusal.decision, kind):
             # The wish is fulfilled already: a second click changes nothing and says whose decision stands.
@@ -228,8 +275,38 @@ def decided(
     except DecisionRefused as refusal:
         return refused(request, draft, refusal, form)
     except NotWritable:
-        return _unwritten(request, draft, typed=form.data.get("reason", ""))
-    return redirect(draft_address(draft, place_in_queue(request)))
+        return unwritten(request, draft, typed=form.data.get("reason", ""))
+    if kind != DecisionKind.APPROVE:
+        kept_reasons.note_use(person_of(request), form.cleaned_data["reason"])
+    return moved_on(request, draft, " ".join(filter(None, [_said_of_decision(draft, kind), more])))
+
+
+def moved_on(request: HttpRequest, draft: Draft, said: str) -> HttpResponseBase:
+    """Say what was decided and open what comes next for the person: the next draft of the list they came from, the
+    list when nothing is left in it, or the same draft.
+    """
+    person, chosen = person_of(request), place_in_queue(request)
+    if not keyboards.keyboard_of(person).opens_next:
+        messages.success(request, said)
+        return redirect(draft_address(draft, chosen))
+    messages.success(request, said, extra_tags=DECIDED)
+    following = next_in(person, chosen, draft)
+    return redirect(
+        draft_address(following, chosen) if following else queue_address(filter_query(chosen, after=""))
+    )
+
+
+def _said_of_decision(draft: Draft, kind: DecisionKind) -> str:
+    who = one_line(draft.counterpart) or _("nobody in To")
+    if kind == DecisionKind.REJECT:
+        return _("Rejected by you: %(who)s. Nothing was sent.") % {"who": who}
+    if kind == DecisionKind.REQUEST_CHANGES:
+        return _("Sent back to the agent by you: %(who)s.") % {"who": who}
+    said = _("Approved by you: %(who)s.") % {"who": who}
+    if Send.objects.filter(draft=draft).exclude(held="").exists():
+        return said + " " + _("Sending is stopped, so it is held.")
+    seconds = draft.mailbox.undo_seconds
+    return said + " " + (_("It is sent in %(seconds)d s.") % {"seconds": seconds}) if seconds else said
 
 
 def seen_by(form: SeenForm) -> Seen:
@@ -242,16 +319,27 @@ def seen_by(form: SeenForm) -> Seen:
 
 
 def refused(
-    request: HttpRequest, draft: Draft, refusal: DecisionRefused, form: DecisionForm | None
+    request: HttpRequest,
+    draft: Draft,
+    refusal: DecisionRefused,
+    form: DecisionForm | None,
+    *,
+    typed: str = "",
 ) -> HttpResponseBase:
     """The draft as it is now, the reason on top, and what was typed still in the form."""
     status = 403 if isinstance(refusal, NotAllowed) else 409
     problem = {"heading": _("Nothing was decided"), "text": str(refusal)}
-    typed = form.data.get("reason", "") if form is not None else ""
+    typed = form.data.get("reason", "") if form is not None else typed
     return _page(request, draft, status=status, problem=problem, typed=typed)
 
 
-def _unwritten(request: HttpRequest, draft: Draft, *, typed: str = "") -> HttpResponseBase:
+def with_typed(request: HttpRequest, draft: Draft) -> HttpResponseBase:
+    """The draft as it is now, with what was typed into its form still there."""
+    return _page(request, draft, status=200, typed=request.POST.get("reason", ""))
+
+
+def unwritten(request: HttpRequest, draft: Draft, *, typed: str = "") -> HttpResponseBase:
+    """The draft as it was, because the database takes no writes, and what was typed still in the form."""
     problem = {"heading": _("Nothing was decided"), "text": nothing_changed()}
     return _page(request, draft, status=503, problem=problem, typed=typed)
 
@@ -297,19 +385,37 @@ def page_context(
     decision = _live_decision(draft, send)
     chosen = place_in_queue(request)
     may_decide = people.may(person, Right.DECIDE, draft.mailbox_id)
-    version = draft_version(draft, matter.entries[0].sequence if matter.entries else 0)
-    verdicts = _verdicts(draft, revision, decision, send, look, trouble, now)
+    policies = InForce(draft.mailbox_id)
+    newest = next((one.sequence for one in matter.entries if one.action not in together.QUIET_ACTIONS), 0)
+    verdicts = previews.verdicts_on(
+        draft,
+        revision,
+        policies=policies,
+        now=now,
+        decision=decision,
+        send=send,
+        look=look,
+        trouble=trouble,
+    )
+    version = draft_version(draft, newest, within=policies.scopes, is_sending_on=_is_sending_on(verdicts))
     hold = hold_of(send, now) if send is not None and draft.state == DraftState.APPROVED else None
     talk = matter.conversation
     shown = _shown_revision(request, matter, revision)
     view = _letter_view(request, shown)
     column = queue_context(request, chosen, now=now, open_id=str(draft.public_id))
+    notes = previews.notes_about(draft, revision, talk.messages, verdicts, person)
+    mark_messages(talk, notes)
+    _note_images(draft, talk, may_decide=may_decide)
+    letter_images = _letter_images(draft, shown, may_decide=may_decide)
+    is_marked = shown.pk == revision.pk and not (view == "changes" and shown.difference)
+    cut = _cut(shown, notes if is_marked else [])
     unknown = unknown_recipients(revision, talk.messages, draft.mailbox.address)
     parts = next((dict(verdict.parts) for verdict in verdicts if verdict.gate == "recipients"), {})
-    seen = seen_initial(draft, revision, uuid.uuid4(), asks=gates.questions(verdicts)) | {"reason": typed}
+    seen = seen_initial(draft, revision, uuid.uuid4(), asks=gates.questions(verdicts))
+    seen["reason"] = typed or getattr(draft, "unsaved_reason", None) or ""
     return column | {
+        **beside_context(request, draft, now),
         "here": "queue",
-        "draft": draft,
         "draft_address": draft_address(draft, chosen),
         "revision": revision,
         "revisions": matter.revisions,
@@ -317,13 +423,23 @@ def page_context(
         "shown": shown,
         "links": links_in(shown),
         "letter_view": view,
+        "letter_images": letter_images,
+        # The one form of all buttons that load images; each names the address and the frame it is for.
+        "load_images_at": reverse("approvals:revision_images", args=[draft.public_id, shown.number])
+        if may_decide and not remote_images.is_off()
+        else "",
+        "plain_part": _plain_part(shown),
         "letter_views": _letter_views(draft, chosen, view, shown, revision),
         "talk": talk,
         "relations": _relations(draft),
         "stale_messages": _stale_messages(draft, matter),
-        "notes": notes_on(revision, talk.messages, mailbox_address=draft.mailbox.address)
-        if draft.state == DraftState.PENDING
-        else [],
+        "noted": noted_entries(notes) if shown.pk == revision.pk else {},
+        "letter_subject": cut["subject"],
+        "letter_body": cut["body"],
+        "notes": _shown_notes(
+            notes, cut, "" if is_marked else draft_address(draft, chosen, view="sent"), bool(talk.answered)
+        ),
+        "said": submissions.said_of(draft),
         "unknown": unknown,
         "recipients": _recipients(revision, unknown, parts),
         "history": history_of(matter),
@@ -331,46 +447,188 @@ def page_context(
         "send": send if draft.state == DraftState.APPROVED else None,
         "signature": decision if decision is not None and decision.kind == DecisionKind.APPROVE else None,
         "status": _status(draft, send, decision),
-        "verdicts": [_shown_verdict(_as_of(draft, verdict)) for verdict in verdicts],
+        "verdicts": [shown_verdict(_as_of(draft, verdict)) for verdict in verdicts],
         "held_because": _held_because(draft, revision),
         "will_be_held": any(v.standing is Standing.REFUSED and v.gate == "switch" for v in verdicts),
         "hold": hold,
         "may_decide": may_decide,
-        "verbs": _verbs(draft, verdicts, chosen) if may_decide else None,
+        "verbs": _verbs(draft, verdicts, chosen, drafts.owner_obstacle(draft, person))
+        if may_decide
+        else None,
         "listing": _listing(draft, revision, verdicts, chosen)
         if may_decide and people.may(person, Right.EDIT_LISTS, draft.mailbox_id)
         else None,
         "form": form or DecisionForm(initial=seen),
+        "kept_reasons": offered(person) if may_decide else None,
         "comparison": _comparison(draft, send, person, comparison_form),
         "problem": problem,
         "queue_address": queue_address(column["query"]),
         "next_address": _next_address(draft, column["drafts"], chosen),
-        "expiry_word": (
-            _("Expires soon, in %(time)s") if expires_soon(draft, now) else _("Expires in %(time)s")
-        )
-        % {"time": remaining(draft.expires_at, now)},
-        "expires_soon": expires_soon(draft, now),
+        "expiry": _expiry(draft, now),
         "refresh_address": _refresh_address(draft, chosen, version, revision, view),
-        "refresh_seconds": MOVING_REFRESH_SECONDS if _is_moving(draft, send) else WAITING_REFRESH_SECONDS,
+        "refresh_seconds": OPEN_REFRESH_SECONDS
+        if draft.state in OPEN_DRAFT_STATES or _is_moving(draft, send)
+        else SETTLED_REFRESH_SECONDS,
     }
+
+
+def beside_context(request: HttpRequest, draft: Draft, now: datetime) -> dict[str, Any]:
+    """Who else has the draft open, and who is deciding about it."""
+    person = person_of(request)
+    claim = together.shown_claim(draft, now)
+    here = together.others_here(draft, person, now)
+    may_claim = draft.state in CLAIMABLE_STATES and people.may(person, Right.DECIDE, draft.mailbox_id)
+    chosen = place_in_queue(request)
+    return {
+        "draft": draft,
+        "others_here": here,
+        "claim": claim,
+        "claim_is_own": claim is not None and claim.person_id == person.pk,
+        "claim_is_taken": claim is not None and claim.taken_from_id == person.pk,
+        "is_blocked": bool(together.blocker_of(claim, person)),
+        "beside_version": together.beside_version(claim, here, person),
+        "is_assigned_to_me": draft.assigned_to_id == person.pk,
+        "aside": _aside(draft, chosen, may_claim=may_claim),
+        "claim_verbs": {
+            name: draft_address(draft, chosen, name) for name in ("claim", "release_claim", "take_over")
+        }
+        if may_claim
+        else None,
+    }
+
+
+def _note_images(draft: Draft, talk: Conversation, *, may_decide: bool) -> None:
+    """Give each message what there is to say of its remote images."""
+    for message in talk.messages:
+        if message.remote_images:
+            message.images = {  # type: ignore[attr-defined]
+                "count": len(message.remote_images),
+                "hosts": ", ".join(remote_images.hosts_of(message.remote_images)),
+                "is_off": remote_images.is_off(),
+                "address": reverse("approvals:message_images", args=[draft.public_id, message.pk])
+                if may_decide
+                else "",
+                "frame": f"message-{message.pk}-frame",
+            }
+
+
+def mark_messages(talk: Conversation, notes: Sequence[Note]) -> None:
+    """Give each message the texts of it that notes point at."""
+    for message in talk.messages:
+        wanted = ("answered", "message") if message is talk.answered else ("message",)
+        message.marked = [  # type: ignore[attr-defined]
+            place.text
+            for note in notes
+            for place in note.places
+            if place.part in wanted and place.index in (0, message.pk) and place.text
+        ]
+
+
+def _letter_images(draft: Draft, shown: Revision, *, may_decide: bool) -> dict[str, Any] | None:
+    """What there is to say of the remote images of a letter; nothing when it has none."""
+    if 'data-image="' not in shown.body_html:
+        return None
+    addresses = cleaned(shown.body).remote_images
+    return {
+        "count": len(addresses),
+        "hosts": ", ".join(remote_images.hosts_of(addresses)),
+        "is_off": remote_images.is_off(),
+        "address": reverse("approvals:revision_images", args=[draft.public_id, shown.number])
+        if may_decide
+        else "",
+        "frame": "letter-frame",
+    }
+
+
+def _plain_part(shown: Revision) -> Sequence[Sequence[str]]:
+    """How the plain text that came beside the HTML differs from it; nothing where it has the same words."""
+    if shown.plain_part.split() == shown.body_text.split():
+        return []
+    return difference.words(shown.body_text, shown.plain_part) if shown.plain_part else []
+
+
+def _aside(draft: Draft, chosen: QueueFilter, *, may_claim: bool) -> dict[str, str]:
+    """The addresses of what can be done about whose a draft is, those that the person may use now."""
+    names = ["assign_to_me", "assign", "escalate"] if may_claim else []
+    if may_claim and draft.escalated_at is not None:
+        names.append("end_escalation")
+    if draft.state == DraftState.PENDING:
+        names.append("unsnooze" if getattr(draft, "snoozed_until", None) else "snooze")
+    return {name: draft_address(draft, chosen, name) for name in names}
+
+
+def _cut(shown: Revision, notes: Sequence[Note]) -> dict[str, list[Passage]]:
+    """The texts of the letter, cut where a note points at them."""
+    texts = {"subject": letter_subject(shown), "body": letter_text(shown)}
+    return {part: passages(text, notes, part) for part, text in texts.items()}
+
+
+def _shown_notes(
+    notes: Sequence[Note], cut: Mapping[str, Sequence[Passage]], elsewhere: str, has_answered: bool
+) -> list[dict[str, Any]]:
+    """Each note with the addresses of its places; `elsewhere` is the page that shows them if this one does not."""
+    return [
+        {
+            "note": note,
+            "places": [
+                {
+                    "text": place.text,
+                    "is_answered": place.part == "answered",
+                    "is_earlier": place.part == "message",
+                    "address": ""
+                    if place.part == "answered" and not has_answered
+                    else f"{elsewhere}#{anchor_of(place, cut)}",
+                }
+                for place in note.places
+            ],
+        }
+        for note in notes
+    ]
+
+
+def _expiry(draft: Draft, now: datetime) -> dict[str, Any] | None:
+    if draft.state not in OPEN_DRAFT_STATES:
+        return None
+    is_soon = expires_soon(draft, now)
+    word = _("Expires soon, in %(time)s") if is_soon else _("Expires in %(time)s")
+    return {"word": word % {"time": remaining(draft.expires_at, now)}, "is_soon": is_soon}
+
+
+def _comparison_form(send: Send | None) -> type[ComparisonForm]:
+    return SentMailForm if send is not None and send.state == SendState.ACCEPTED else ComparisonForm
+
+
+def _said_of(kept: comparisons.Kept) -> str:
+    sentences = [_("Kept.")]
+    if kept.category is not None:
+        sentences.append(_("“%(name)s” waits for an approval from now on.") % {"name": kept.category.name})
+    if kept.mode is not None:
+        sentences.append(
+            _("The mailbox is %(mode)s again: nothing leaves without a person.") % {"mode": kept.mode.after}
+        )
+    return " ".join(sentences)
 
 
 def _comparison(
     draft: Draft, send: Send | None, person: Any, form: ComparisonForm | None
 ) -> dict[str, Any] | None:
-    """What people would have done with a mail of a dry run, and the form for this person's word."""
-    if send is None or send.state != SendState.DRY_RUN:
+    """What people say of a mail that was sent or would have been, and the form for this person's word."""
+    if send is None or send.state not in comparisons.COMPARED_STATES:
         return None
     made = list(draft.comparisons.select_related("person").order_by("made_at"))
+    may_say = people.may(person, Right.DECIDE, draft.mailbox_id)
+    if not made and not may_say:
+        return None
     if form is None:
         mine = next((one for one in made if one.person_id == person.pk), None)
         initial: dict[str, Any] = {}
         if mine is not None:
             word = "yes" if mine.would_send else "no"
             initial = {"would_send": word, "wrong_kind": mine.wrong_kind, "note": mine.note}
-        form = ComparisonForm(initial=initial)
+        form = _comparison_form(send)(initial=initial)
     return {
-        "form": form if people.may(person, Right.DECIDE, draft.mailbox_id) else None,
+        "form": form if may_say else None,
+        "was_sent": send.state == SendState.ACCEPTED,
         "made": [{"name": people.name_of(one.person), "comparison": one} for one in made],
     }
 
@@ -407,25 +665,6 @@ def _is_moving(draft: Draft, send: Send | None) -> bool:
     )
 
 
-def _verdicts(
-    draft: Draft,
-    revision: Revision,
-    decision: Decision | None,
-    send: Send | None,
-    look: Any,
-    trouble: str,
-    now: datetime,
-) -> list[Verdict]:
-    is_waiting = draft.state in (DraftState.PENDING, DraftState.STALE)
-    is_queued = send is not None and draft.state == DraftState.APPROVED and send.state == SendState.QUEUED
-    if not is_waiting and not is_queued:
-        return []
-    facts = gates.facts_about(
-        draft, revision, now=now, decision=decision, send=send, look=look, trouble=trouble
-    )
-    return gates.evaluate(facts)
-
-
 def _held_because(draft: Draft, revision: Revision) -> str:
     """Why a draft waits for a person though it arrived in a mode that needs none; empty when it needs one."""
     if draft.state != DraftState.PENDING or modes.needs_person(draft.mode):
@@ -453,7 +692,8 @@ def _as_of(draft: Draft, verdict: Verdict) -> Verdict:
     return verdict
 
 
-def _shown_verdict(verdict: Verdict) -> dict[str, Any]:
+def shown_verdict(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as the list of checks shows it."""
     style, shape, word = {
         Standing.PASSED: ("", "check", _("passed")),
         Standing.OPEN: ("is-yours", "ring", _("open")),
@@ -479,24 +719,25 @@ def _rule_links(verdict: Verdict) -> list[NamedRow]:
     return [row for row in map(named_row, verdict.rules) if row.address]
 
 
-def _verbs(draft: Draft, verdicts: Sequence[Verdict], chosen: QueueFilter) -> dict[str, str] | None:
+def _is_sending_on(verdicts: Sequence[Verdict]) -> bool | None:
+    """What the switch says in the scopes of a draft, as far as the chain was asked about it."""
+    standing = next((verdict.standing for verdict in verdicts if verdict.gate == "switch"), None)
+    return None if standing is None else standing is Standing.PASSED
+
+
+def _verbs(
+    draft: Draft, verdicts: Sequence[Verdict], chosen: QueueFilter, owner_obstacle: str
+) -> dict[str, str] | None:
     if draft.state not in (DraftState.PENDING, DraftState.STALE):
         return None
     verbs = {name: draft_address(draft, chosen, name) for name in ("reject", "request_changes")}
+    verbs["keep"] = draft_address(draft, chosen, "unsaved_keep")
     if draft.state == DraftState.STALE:
         look_again = draft_address(draft, chosen, "look_again")
         return verbs | {"look_again": look_again, "action": look_again}
     address = draft_address(draft, chosen, "approve")
-    # A switch or a grant can open again, so the approval is worth keeping; anything else would waste it.
-    obstacle = next(
-        (
-            verdict.sentence
-            for verdict in verdicts
-            if verdict.standing is Standing.REFUSED
-            and verdict.consequence not in (Consequence.HOLD, Consequence.WAIT)
-        ),
-        "",
-    )
+    refusal = gates.lasting_refusal(verdicts)
+    obstacle = owner_obstacle or (refusal.sentence if refusal is not None else "")
     return verbs | {
         "approve": address,
         "action": address,
@@ -624,6 +865,12 @@ def _status(draft: Draft, send: Send | None, decision: Decision | None) -> dict[
         }
     if draft.state == DraftState.PENDING and send is not None and send.state == SendState.STOPPED:
         return {"heading": _("An earlier approval did not send it"), "sentences": [send.stop_reason]}
+    if draft.state == DraftState.SENT_ELSEWHERE:
+        return {
+            "heading": _("Sent elsewhere"),
+            "sentences": [_("Its mail left the mailbox without this desk. Nothing is sent from here.")],
+            "link": _link("approvals:sent_elsewhere", _("See what was sent elsewhere")),
+        }
     sentences = {
         DraftState.SUPERSEDED: _("Another draft took its place."),
         DraftState.WITHDRAWN: _("The agent withdrew it; nothing was sent."),
@@ -639,6 +886,7 @@ def _send_status(send: Send) -> dict[str, Any]:
     link: dict[str, str] | None = None
     if send.state == SendState.QUEUED:
         heading = _("Held") if send.held else _("Waits to leave")
+        sentences.append(_("Approved by %(name)s.") % {"name": send.decision.person_name})
         if send.held:
             sentences.append(
                 _("It leaves only after an operator resumes it, and every check is asked again then.")

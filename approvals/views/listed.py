@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import gettext as _
@@ -24,11 +23,11 @@ from approvals.views.draft import decided
 def approve_and_allow(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     draft = _draft(request, public_id)
 
-    def act(seen: Seen, form: SeenForm) -> None:
+    def act(seen: Seen, form: SeenForm) -> str:
         decisions.approve_and_allow(
             draft, person=person_of(request), seen=seen, form_id=form.cleaned_data["form_id"]
         )
-        messages.success(request, _("Its recipients are allowed for this mailbox from now on."))
+        return _("Its recipients are allowed for this mailbox from now on.")
 
     return decided(request, draft, DecisionForm(request.POST), act, DecisionKind.APPROVE)
 
@@ -39,7 +38,7 @@ def reject_and_deny(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     draft = _draft(request, public_id)
     domain = request.POST.get("domain", "")
 
-    def act(seen: Seen, form: SeenForm) -> None:
+    def act(seen: Seen, form: SeenForm) -> str:
         decisions.reject_and_deny(
             draft,
             person=person_of(request),
@@ -48,10 +47,7 @@ def reject_and_deny(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
             domain=domain,
             form_id=form.cleaned_data["form_id"],
         )
-        messages.success(
-            request,
-            _("Rejected. Nothing was sent, and %(domain)s is denied for this mailbox.") % {"domain": domain},
-        )
+        return _("%(domain)s is denied for this mailbox.") % {"domain": domain}
 
     return decided(request, draft, ReasonedForm(request.POST), act, DecisionKind.REJECT)
 

@@ -18,7 +18,7 @@ from agentmail.client import configured_client
 from agentmail.exceptions import ProviderError, ProviderNotConfigured, Unauthenticated
 from agentmail.models import Mailbox
 from agentmail.types import GrantSnapshot
-from approvals import comparisons, inbound, people, rehearsal, switchboard
+from approvals import comparisons, first_sync, inbound, people, rehearsal, switchboard
 from approvals import mailboxes as domain
 from approvals.forms import REASON_CHARACTERS
 from approvals.forms_caps import VersionField
@@ -215,6 +215,16 @@ def leave_dry_run(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     return redirect("approvals:mailbox", public_id)
 
 
+@require_safe
+@signed_in
+def first_reading(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
+    """How far the first reading of a mailbox is, for its page: 204 while that is what the page shows."""
+    progress = first_sync.progress_of(_found(request, public_id))
+    if progress is None or progress.seen.endswith("?seen=" + request.GET.get("seen", "")):
+        return HttpResponse(status=204)
+    return render(request, "components/progress.html", {"progress": progress, "id": "first-sync"})
+
+
 def _settings_changed() -> str:
     return _("Somebody else changed the settings of this mailbox meanwhile; below it is as it is now.")
 
@@ -266,6 +276,7 @@ def _page(
         "evidence": comparisons.of(found.pk, now=now),
         "dry_run_form": DryRunForm(version=settings.version),
         "leave_form": leave_form or LeaveForm(request=request, version=settings.version),
+        "first_sync": first_sync.progress_of(found),
         "problem": problem,
     }
     return render(request, "approvals/mailbox.html", context, status=status)

@@ -22,6 +22,7 @@ from approvals.people import Right
 from approvals.views.access import person_of, signed_in
 from approvals.views.writing import NotWritable, nothing_changed
 from policies import channels, mailbox_settings, modes
+from policies.evidence import UNTOUCHED_LINE
 
 CHANGES_SHOWN = 50
 TOLD_SHOWN = 10
@@ -175,7 +176,7 @@ def _rungs(found: Mailbox, chosen: str, *, may_tighten: bool, may_loosen: bool) 
 def _facts(found: evidence.Evidence) -> list[dict[str, Any]]:
     untouched = _("%(share)s (%(line)s is a good record)") % {
         "share": _percent(found.untouched),
-        "line": _percent(evidence.UNTOUCHED_LINE),
+        "line": _percent(UNTOUCHED_LINE),
     }
     return [
         {"word": _("In this mode"), "value": _("%(days)d d") % {"days": found.days_in_mode}},
@@ -185,6 +186,7 @@ def _facts(found: evidence.Evidence) -> list[dict[str, Any]]:
         {"word": _("Sent back"), "value": found.changes_requested},
         {"word": _("Sent"), "value": found.sent},
         {"word": _("Bounced"), "value": _percent(found.bounced)},
+        {"word": _("Turned out wrong"), "value": found.turned_out_wrong},
         {"word": _("Complaints"), "value": f"{found.complaints}, {_percent(found.complained)}"},
         {"word": _("Waiting"), "value": found.pending},
     ]

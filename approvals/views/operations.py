@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
 
 from django import forms
 from django.conf import settings
@@ -20,10 +19,11 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from approvals import condition, operations, people, provider_drift, switchboard
-from approvals.forms import REASON_CHARACTERS
+from approvals import condition, elsewhere, operations, people, provider_drift, switchboard
+from approvals.forms import REASON_CHARACTERS, read_ids
 from approvals.forms_ledgers import place_text, read_place
 from approvals.ledgers import mailbox_rows
+from approvals.notices import standing
 from approvals.people import Right
 from approvals.switchboard import Acknowledgement
 from approvals.templatetags.bar import count_text, facts_for
@@ -48,6 +48,7 @@ CONDITION_WORDS: Mapping[str, Any] = {
     "broker": _lazy("Broker"),
     "provider": _lazy("Provider"),
     "clock": _lazy("Clocks"),
+    "notices": _lazy("Notices"),
 }
 REJECTION_WORDS: Mapping[str, Any] = {
     "no_signature": _lazy("no signature"),
@@ -149,7 +150,7 @@ def resume_held(request: HttpRequest) -> HttpResponseBase:
         problem = _("Sending is stopped. Resume sending first; held mail would only be held again.")
         return page(request, problem=problem, status=409)
     given = request.POST.getlist("shown" if "all" in request.POST else "chosen")
-    ids = operations.held_ids(person, _draft_ids(given))
+    ids = operations.held_ids(person, read_ids(given, operations.HELD_ROWS))
     if not ids:
         problem = _("Choose at least one mail of the list that is still held and yours to resume.")
         return page(request, problem=problem, status=422)
@@ -182,7 +183,7 @@ def show_condition(request: HttpRequest) -> HttpResponseBase:
     """Ask everything now. In the page it is fetched after the rest, so that a stop never waits for it."""
     now = timezone.now()
     rank = {condition.Standing.BAD: 0, condition.Standing.LOOK: 1, condition.Standing.WELL: 2}
-    findings = sorted(condition.examine(), key=lambda finding: rank[finding.standing])
+    findings = sorted([*condition.examine(), *_told()], key=lambda finding: rank[finding.standing])
     context: dict[str, Any] = {
         "here": "operations",
         "now": now,
@@ -195,6 +196,15 @@ def show_condition(request: HttpRequest) -> HttpResponseBase:
     }
     part = "#condition" if request.headers.get("HX-Request") == "true" else ""
     return render(request, f"approvals/condition.html{part}", context)
+
+
+def _told() -> list[condition.Finding]:
+    try:
+        return [standing.finding()]
+    except DatabaseError:
+        # What is wrong with the database stands above.
+        logger.exception("nobody knows whether people are told")
+        return []
 
 
 def not_written() -> str:
@@ -274,6 +284,7 @@ def page(
         after = None
     held, has_more = operations.held_sends(person, after)
     numbers = operations.numbers(person, now)
+    stray = facts_for(request).sent_elsewhere
     may_resume = people.may(person, Right.RESUME)
     address = reverse("approvals:operations")
     context: dict[str, Any] = {
@@ -292,6 +303,8 @@ def page(
             for send in held
         ],
         "held_count": count_text(numbers.held),
+        "elsewhere": elsewhere.newest_open(person) if stray else [],
+        "elsewhere_count": count_text(stray),
         "numbers": numbers,
         "mailboxes": mailbox_rows(person, with_counts=False),
         "processes": operations.processes(now),
@@ -300,6 +313,8 @@ def page(
         "stopped": [one for one in switchboard.stopped(person) if one.scope != switch.GLOBAL],
         "may_release": people.may_everywhere(person, Right.RESUME),
         "may_resume": may_resume and sending.is_open,
+        "may_manage": people.may_everywhere(person, Right.MANAGE),
+        "may_revoke": people.may(person, Right.REVOKE),
         "stop_form": stop_form or StopForm(),
         "release_form": release_form or ReleaseForm(request=request),
         "paging": {
@@ -310,16 +325,6 @@ def page(
         },
     }
     return render(request, "approvals/operations.html", context, status=status)
-
-
-def _draft_ids(given: list[str]) -> list[UUID]:
-    found = []
-    for text in given[: operations.HELD_ROWS]:
-        try:
-            found.append(UUID(text))
-        except ValueError:
-            continue
-    return found
 
 
 def _shown_rejections(now: Any) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ from django.views.decorators.http import require_safe
 from approvals import people
 from approvals.ledgers import mailbox_rows
 from approvals.people import Right
+from approvals.policy_rows import changed_rows
 from approvals.views.access import person_of, signed_in
-from policies.models import Change
 
 CHANGES_SHOWN = 20
 
@@ -28,8 +28,6 @@ def policies(request: HttpRequest) -> HttpResponseBase:
         "here": "policies",
         "now": timezone.now(),
         "rows": mailbox_rows(person) if may_read else [],
-        "changes": Change.objects.order_by("-pk")[:CHANGES_SHOWN]
-        if people.may_everywhere(person, Right.READ_POLICIES)
-        else [],
+        "changed": changed_rows(CHANGES_SHOWN) if people.may_everywhere(person, Right.READ_POLICIES) else [],
     }
     return render(request, "approvals/policies.html", context)

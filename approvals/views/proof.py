@@ -66,5 +66,6 @@ def _picture(stop: Stop) -> dict[str, Any] | None:
         "height": 30 + len(bars) * (BAR + 4),
         "thrown": x(stop.at),
         "acknowledged": x(stop.acknowledged_at) if stop.acknowledged_at is not None else None,
-        "span": span,
+        "before": (stop.at - begins).total_seconds(),
+        "after": span - (stop.at - begins).total_seconds(),
     }

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
@@ -15,7 +15,6 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from agentmail.client import MOST_GRANTS
 from agentmail.exceptions import NotFound, ProviderError, ProviderNotConfigured, Unauthenticated
 from approvals import people, provider_drift, provider_rules
 from approvals.forms_provider import (
@@ -27,7 +26,9 @@ from approvals.forms_provider import (
     SENDER_FIELDS,
     UNLIMITED,
     ItemsForm,
+    KeepForm,
     ListForm,
+    MembersForm,
     PolicyForm,
     ProviderForm,
     RuleForm,
@@ -40,8 +41,7 @@ from approvals.views.access import person_of, signed_in
 from approvals.views.versions import version_given
 from approvals.views.writing import NotWritable, nothing_changed
 from policies import changes
-from policies.models import ProviderIntent, ProviderKind, ValueList, Workspace
-from policies.scopes import GLOBAL, workspace_scope
+from policies.models import ProviderIntent, ProviderKind, ValueList
 
 ITEMS_SHOWN = 200
 KINDS: Mapping[str, ProviderKind] = {
@@ -84,50 +84,6 @@ FIELD_WORDS: Mapping[str, Any] = {
 } | {f"limits.{name}": word for name, word in LIMITS.items()}
 
 
-class ScopeForm(forms.Form):
-    """To which workspaces a wanted rule is attached."""
-
-    scope = forms.ChoiceField(label=_lazy("Attached to"), required=False)
-
-    def __init__(self, data: Any = None, *, initial: str = "") -> None:
-        super().__init__(data, initial={"scope": initial}, auto_id="scope_%s", label_suffix="")
-        rows = Workspace.objects.exclude(provider_id="").order_by("name")[: provider_rules.MOST_OBJECTS]
-        self.fields["scope"].choices = [  # type: ignore[attr-defined]
-            (GLOBAL, _("every workspace")),
-            *((workspace_scope(row.pk), row.name) for row in rows),
-            ("", _("the workspaces that name it")),
-        ]
-
-
-class MembersForm(forms.Form):
-    mailboxes = forms.MultipleChoiceField(
-        label=_lazy("Mailboxes"),
-        widget=forms.CheckboxSelectMultiple,
-        error_messages={"required": _lazy("Choose at least one mailbox.")},
-        help_text=_lazy("They leave the workspace they are in and take over this one's policy and rules."),
-    )
-
-    def __init__(
-        self, data: Any = None, *, choices: list[tuple[str, str]], is_auto_grouped: bool = False
-    ) -> None:
-        super().__init__(data, auto_id="members_%s", label_suffix="")
-        self.fields["mailboxes"].choices = choices  # type: ignore[attr-defined]
-        self.is_auto_grouped = is_auto_grouped
-
-    def clean_mailboxes(self) -> list[str]:
-        chosen: list[str] = self.cleaned_data["mailboxes"]
-        if self.is_auto_grouped:
-            raise forms.ValidationError(
-                _("Mailboxes join this workspace by themselves. Turn that off before you put others here.")
-            )
-        if len(chosen) > MOST_GRANTS:
-            raise forms.ValidationError(
-                _("These are %(count)d mailboxes; at most %(limit)d can be moved at once."),
-                params={"count": len(chosen), "limit": MOST_GRANTS},
-            )
-        return chosen
-
-
 # Pages
 
 
@@ -143,13 +99,8 @@ def provider(request: HttpRequest) -> HttpResponseBase:
 @signed_in
 def provider_objects(request: HttpRequest, slug: str) -> HttpResponseBase:
     _require(request, Right.READ_POLICIES)
-    kind = _kind(slug)
-    context: dict[str, Any] = {"new_word": NEW_WORDS[slug], "rows": []}
-    try:
-        context |= _listing(request, kind)
-    except ProviderError as error:
-        context["silence"] = _provider_words(error)
-    return _page(request, slug, "provider-list.html", context)
+    _kind(slug)
+    return _list_page(request, slug)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -160,24 +111,23 @@ def provider_new(request: HttpRequest, slug: str) -> HttpResponseBase:
     try:
         form = _form(kind, request.POST if request.method == "POST" else None)
     except ProviderError as error:
-        return _page(
-            request, slug, "provider-list.html", {"silence": _provider_words(error), "rows": []}, 502
-        )
+        return _silent_page(request, slug, error)
+    page = partial(_object_page, request, slug, form)
     if request.method != "POST":
-        return _object_page(request, slug, form)
+        return page()
     if not form.is_valid():
-        return _object_page(request, slug, form, status=422)
-    try:
-        made = provider_rules.create(kind, form.wanted(), actor=_actor(request))
-    except ProviderRefused as refusal:
-        form.refuse(refusal.field, str(refusal))
-        return _object_page(request, slug, form, status=422)
-    except ProviderError as error:
-        return _object_page(request, slug, form, problem=_write_words(error), status=502)
-    except NotWritable:
-        return _object_page(request, slug, form, problem=nothing_changed(), status=503)
-    messages.success(request, _("The provider holds “%(name)s” now.") % {"name": made.name})
-    return redirect("approvals:provider_object", slug, made.id)
+        return page(status=422)
+    made: list[Held] = []
+    trouble = _asked(
+        page,
+        lambda: made.append(provider_rules.create(kind, form.wanted(), actor=_actor(request))),
+        refuse=form.refuse,
+        meanwhile=lambda _changed: _gone_page(request, slug),
+    )
+    if trouble is not None:
+        return trouble
+    messages.success(request, _("The provider holds “%(name)s” now.") % {"name": made[0].name})
+    return redirect("approvals:provider_object", slug, made[0].id)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -194,25 +144,22 @@ def provider_object(request: HttpRequest, slug: str, object_id: str) -> HttpResp
             return _gone_page(request, slug)
         raise Http404 from error
     except ProviderError as error:
-        context = {"silence": _provider_words(error), "rows": []}
-        return _page(request, slug, "provider-list.html", context, 502 if is_write else 200)
+        return _silent_page(request, slug, error, status=502 if is_write else 200)
+    page = partial(_object_page, request, slug, form, held)
     if not is_write:
-        return _object_page(request, slug, form, held)
+        return page()
     if not form.is_valid():
-        return _object_page(request, slug, form, held, status=422)
-    try:
-        provider_rules.change(
+        return page(status=422)
+    trouble = _asked(
+        page,
+        lambda: provider_rules.change(
             kind, object_id, form.wanted(), seen=form.cleaned_data["seen"], actor=_actor(request)
-        )
-    except ChangedMeanwhile as meanwhile:
-        return _changed_page(request, slug, form, meanwhile)
-    except ProviderRefused as refusal:
-        form.refuse(refusal.field, str(refusal))
-        return _object_page(request, slug, form, held, status=422)
-    except ProviderError as error:
-        return _object_page(request, slug, form, held, problem=_write_words(error), status=502)
-    except NotWritable:
-        return _object_page(request, slug, form, held, problem=nothing_changed(), status=503)
+        ),
+        refuse=form.refuse,
+        meanwhile=lambda changed: _changed_page(request, slug, form, changed),
+    )
+    if trouble is not None:
+        return trouble
     messages.success(request, _("The provider holds it as written now."))
     return redirect("approvals:provider_object", slug, object_id)
 
@@ -223,19 +170,25 @@ def provider_delete(request: HttpRequest, slug: str, object_id: str) -> HttpResp
     held = _held_to_write(request, slug, object_id)
     if not isinstance(held, Held):
         return held
-    kind = _kind(slug)
-    form = _form(kind, None, held)
-    try:
-        provider_rules.remove(kind, object_id, seen=request.POST.get("seen", ""), actor=_actor(request))
-    except ChangedMeanwhile as meanwhile:
-        return _changed_page(request, slug, form, meanwhile)
-    except ProviderRefused as refusal:
-        problem = _("The provider refused it: %(why)s") % {"why": refusal}
-        return _object_page(request, slug, form, held, problem=problem, status=422)
-    except ProviderError as error:
-        return _object_page(request, slug, form, held, problem=_write_words(error), status=502)
-    except NotWritable:
-        return _object_page(request, slug, form, held, problem=nothing_changed(), status=503)
+
+    def meanwhile(changed: ChangedMeanwhile) -> HttpResponse:
+        if changed.current is None:
+            return _gone_page(request, slug)
+        problem = _(
+            "Somebody changed it at the provider after this page was shown. Nothing was deleted; below it is as held "
+            "now."
+        )
+        return _held_page(request, changed.current, problem=problem, status=409)
+
+    trouble = _asked(
+        partial(_held_page, request, held),
+        lambda: provider_rules.remove(
+            held.kind, object_id, seen=request.POST.get("seen", ""), actor=_actor(request)
+        ),
+        meanwhile=meanwhile,
+    )
+    if trouble is not None:
+        return trouble
     messages.success(request, _("“%(name)s” is deleted at the provider.") % {"name": held.name})
     return redirect("approvals:provider_objects", slug)
 
@@ -246,32 +199,33 @@ def provider_items(request: HttpRequest, object_id: str) -> HttpResponseBase:
     held = _held_to_write(request, "lists", object_id)
     if not isinstance(held, Held):
         return held
-    form = ItemsForm(request.POST, type=str(held.fields["type"]))
-    shown = _form(ProviderKind.LIST, None, held)
+    list_type = str(held.fields["type"])
+    form = ItemsForm(request.POST, type=list_type)
     if not form.is_valid():
-        return _object_page(request, "lists", shown, held, items_form=form, status=422)
-    try:
-        if form.cleaned_data["add"]:
-            held = provider_rules.add_items(object_id, form.cleaned_data["add"], actor=_actor(request))
-        if form.cleaned_data["remove"]:
-            held = provider_rules.remove_items(object_id, form.cleaned_data["remove"], actor=_actor(request))
-    except ChangedMeanwhile:
-        return _gone_page(request, "lists")
-    except ProviderRefused as refusal:
-        form.refuse(refusal.field, str(refusal))
-        return _object_page(request, "lists", shown, held, items_form=form, status=422)
-    except ProviderError as error:
-        problem = _write_words(error)
-        return _object_page(request, "lists", shown, held, items_form=form, problem=problem, status=502)
-    except NotWritable:
-        problem = nothing_changed()
-        return _object_page(request, "lists", shown, held, items_form=form, problem=problem, status=503)
+        return _held_page(request, held, items_form=form, status=422)
+    changed = [held]
+    # What a refusal in the middle leaves typed, and what is done already.
+    left, done = form, ""
+    for name, write in (("add", provider_rules.add_items), ("remove", provider_rules.remove_items)):
+        values = form.cleaned_data[name]
+        if not values:
+            continue
+        trouble = _asked(
+            partial(_held_page, request, changed[-1], items_form=left),
+            partial(_keep_result, changed, partial(write, object_id, values, actor=_actor(request))),
+            refuse=None if done else partial(form.refuse, name),
+            done=done,
+            meanwhile=lambda _changed: _gone_page(request, "lists"),
+        )
+        if trouble is not None:
+            return trouble
+        left = ItemsForm(type=list_type, initial={"remove": request.POST.get("remove", "")})
+        done = _("The values to add are in the list now; none was removed.")
+    count = changed[-1].items_count
     messages.success(
         request,
-        ngettext(
-            "The list holds %(count)d value now.", "The list holds %(count)d values now.", held.items_count
-        )
-        % {"count": held.items_count},
+        ngettext("The list holds %(count)d value now.", "The list holds %(count)d values now.", count)
+        % {"count": count},
     )
     return redirect("approvals:provider_object", "lists", object_id)
 
@@ -283,32 +237,22 @@ def provider_members(request: HttpRequest, object_id: str) -> HttpResponseBase:
     if not isinstance(held, Held):
         return held
     try:
-        shown = _form(ProviderKind.WORKSPACE, None, held)
         members = _members(request, held)
     except ProviderError as error:
-        context = {"silence": _provider_words(error), "rows": []}
-        return _page(request, "workspaces", "provider-list.html", context, 502)
+        return _silent_page(request, "workspaces", error)
     form = MembersForm(request.POST, choices=members["choices"], is_auto_grouped=held.fields["auto_group"])
+    page = partial(_held_page, request, held, members_form=form)
     if not form.is_valid():
-        return _object_page(request, "workspaces", shown, held, members_form=form, status=422)
+        return page(status=422)
     chosen = list(visible_mailboxes(person_of(request)).filter(public_id__in=form.cleaned_data["mailboxes"]))
-    try:
-        provider_rules.assign(object_id, chosen, actor=_actor(request))
-    except ProviderRefused as refusal:
-        form.add_error("mailboxes", _("The provider refused it: %(why)s") % {"why": refusal})
-        return _object_page(request, "workspaces", shown, held, members_form=form, status=422)
-    except ChangedMeanwhile:
-        return _gone_page(request, "workspaces")
-    except ProviderError as error:
-        problem = _write_words(error)
-        return _object_page(
-            request, "workspaces", shown, held, members_form=form, problem=problem, status=502
-        )
-    except NotWritable:
-        problem = nothing_changed()
-        return _object_page(
-            request, "workspaces", shown, held, members_form=form, problem=problem, status=503
-        )
+    trouble = _asked(
+        page,
+        lambda: provider_rules.assign(object_id, chosen, actor=_actor(request)),
+        refuse=form.refuse,
+        meanwhile=lambda _changed: _gone_page(request, "workspaces"),
+    )
+    if trouble is not None:
+        return trouble
     messages.success(request, _("The workspace's policy and rules hold for them now."))
     return redirect("approvals:provider_object", "workspaces", object_id)
 
@@ -322,21 +266,31 @@ def provider_keep(request: HttpRequest, slug: str, object_id: str) -> HttpRespon
     held = _held_to_write(request, slug, object_id)
     if not isinstance(held, Held):
         return held
-    form = ScopeForm(request.POST)
-    scope = form.cleaned_data["scope"] if form.is_valid() and "scope" in request.POST else None
+    form = KeepForm(request.POST, kind=held.kind)
+    page = partial(_held_page, request, held, keep_form=form)
+    if not form.is_valid():
+        return page(status=422)
     try:
-        provider_drift.keep(held, actor=_actor(request), scope=scope)
+        provider_drift.keep(
+            held,
+            actor=_actor(request),
+            scope=form.cleaned_data.get("scope"),
+            version=form.cleaned_data["version"] or 0,
+        )
+    except ProviderRefused as refusal:
+        return page(problem=str(refusal), status=422)
     except ProviderError as error:
-        return _object_page(
-            request, slug, _form(_kind(slug), None, held), held, problem=_provider_words(error), status=502
+        return page(problem=_provider_words(error), status=502)
+    except changes.Conflict as conflict:
+        return _held_page(
+            request,
+            held,
+            problem=_("Somebody else changed what is wanted meanwhile. Look at it and decide again."),
+            wish_differences=_wish_differences(held, conflict),
+            status=409,
         )
-    except changes.Conflict:
-        problem = _("Somebody else changed what is wanted meanwhile. Look at it and decide again.")
-        return _object_page(request, slug, _form(_kind(slug), None, held), held, problem=problem, status=409)
     except NotWritable:
-        return _object_page(
-            request, slug, _form(_kind(slug), None, held), held, problem=nothing_changed(), status=503
-        )
+        return page(problem=nothing_changed(), status=503)
     messages.success(request, _("Wanted as it is now. Where the provider differs later, this desk says so."))
     return redirect("approvals:provider_object", slug, object_id)
 
@@ -400,11 +354,14 @@ def provider_take_over(request: HttpRequest) -> HttpResponseBase:
     try:
         done = provider_drift.take_over_workspaces(actor=_actor(request))
     except ProviderError as error:
-        context = {"silence": _provider_words(error), "rows": []}
-        return _page(request, "workspaces", "provider-list.html", context, 502)
+        return _silent_page(request, "workspaces", error)
+    except changes.Conflict:
+        problem = _(
+            "Somebody else changed a workspace of this desk at the same moment. Nothing was taken over."
+        )
+        return _list_page(request, "workspaces", problem=problem, status=409)
     except NotWritable:
-        context = {"problem": nothing_changed(), "rows": []}
-        return _page(request, "workspaces", "provider-list.html", context, 503)
+        return _list_page(request, "workspaces", problem=nothing_changed(), status=503)
     messages.success(
         request,
         _("Taken over: %(workspaces)d workspaces and %(members)d mailboxes changed here.")
@@ -444,8 +401,44 @@ def _held_to_write(request: HttpRequest, slug: str, object_id: str) -> Held | Ht
     except NotFound:
         return _gone_page(request, slug)
     except ProviderError as error:
-        context = {"silence": _provider_words(error), "rows": []}
-        return _page(request, slug, "provider-list.html", context, 502)
+        return _silent_page(request, slug, error)
+
+
+def _asked(
+    page: Callable[..., HttpResponse],
+    ask: Callable[[], object],
+    *,
+    meanwhile: Callable[[ChangedMeanwhile], HttpResponse],
+    refuse: Callable[[str, str], None] | None = None,
+    done: str = "",
+) -> HttpResponse | None:
+    """Ask the provider for a change; None, or the page that says why it was not made.
+
+    `refuse` puts a refusal at its field, else it stands at the top of the page. `done` says what was changed before
+    this, where it was one of several.
+    """
+    try:
+        ask()
+    except ChangedMeanwhile as changed:
+        return meanwhile(changed)
+    except ProviderRefused as refusal:
+        if refuse is not None:
+            refuse(refusal.field, str(refusal))
+            return page(status=422)
+        problem, status = provider_rules.refused_words(str(refusal)), 422
+    except ProviderError as error:
+        problem, status = _write_words(error), 502
+    except NotWritable:
+        problem, status = nothing_changed(), 503
+        if done:
+            problem = _("The database takes no writes at the moment; try the rest again in a moment.")
+    else:
+        return None
+    return page(problem=f"{done} {problem}".strip(), status=status)
+
+
+def _keep_result(results: list[Held], call: Callable[[], Held]) -> None:
+    results.append(call())
 
 
 def _form(kind: ProviderKind, data: Any, held: Held | None = None) -> ProviderForm:
@@ -484,13 +477,36 @@ def _page(
     return render(request, f"approvals/{template}", base | context, status=status)
 
 
-def _gone_page(request: HttpRequest, slug: str) -> HttpResponse:
-    context: dict[str, Any] = {"rows": [], "problem": _("The provider no longer has it.")}
+def _list_page(request: HttpRequest, slug: str, *, problem: str = "", status: int = 200) -> HttpResponse:
+    context: dict[str, Any] = {"new_word": NEW_WORDS[slug], "rows": [], "problem": problem}
     try:
         context |= _listing(request, _kind(slug))
     except ProviderError as error:
         context["silence"] = _provider_words(error)
-    return _page(request, slug, "provider-list.html", context, 409)
+    return _page(request, slug, "provider-list.html", context, status)
+
+
+def _gone_page(request: HttpRequest, slug: str) -> HttpResponse:
+    return _list_page(request, slug, problem=_("The provider no longer has it."), status=409)
+
+
+def _silent_page(
+    request: HttpRequest, slug: str, error: ProviderError, *, problem: str = "", status: int = 502
+) -> HttpResponse:
+    context = {"silence": _provider_words(error), "rows": [], "problem": problem}
+    return _page(request, slug, "provider-list.html", context, status)
+
+
+def _held_page(
+    request: HttpRequest, held: Held, *, problem: str = "", status: int = 200, **parts: Any
+) -> HttpResponse:
+    """The page of an object with its fields as they are held, around what a smaller form on it says."""
+    slug = SLUGS[held.kind]
+    try:
+        form = _form(held.kind, None, held)
+    except ProviderError as error:
+        return _silent_page(request, slug, error, problem=problem, status=max(status, 409))
+    return _object_page(request, slug, form, held, problem=problem, status=status, **parts)
 
 
 def _changed_page(
@@ -525,8 +541,10 @@ def _object_page(
     *,
     items_form: ItemsForm | None = None,
     members_form: MembersForm | None = None,
+    keep_form: KeepForm | None = None,
     problem: str = "",
     differences: list[dict[str, Any]] | None = None,
+    wish_differences: list[dict[str, Any]] | None = None,
     status: int = 200,
 ) -> HttpResponse:
     context: dict[str, Any] = {
@@ -535,6 +553,7 @@ def _object_page(
         "title": held.name if held is not None else NEW_WORDS[slug],
         "problem": problem,
         "differences": differences or [],
+        "wish_differences": wish_differences or [],
         "action": reverse("approvals:provider_object", args=[slug, held.id])
         if held is not None
         else reverse("approvals:provider_new", args=[slug]),
@@ -542,8 +561,7 @@ def _object_page(
     if held is not None:
         intent = provider_drift.intent_of(held.kind, held.id)
         context["intent"] = intent
-        if held.kind == ProviderKind.RULE:
-            context["scope_form"] = ScopeForm(initial=intent.scope if intent is not None else GLOBAL)
+        context["keep_form"] = keep_form or KeepForm(kind=held.kind, intent=intent)
         try:
             if held.kind == ProviderKind.RULE:
                 context["attached_to"] = _attached_to(held)
@@ -570,6 +588,24 @@ def _members(request: HttpRequest, held: Held) -> dict[str, Any]:
         elif mailbox.grant_id in of_grants:
             choices.append((str(mailbox.public_id), mailbox.address))
     return {"here": here, "choices": choices}
+
+
+def _wish_differences(held: Held, conflict: changes.Conflict) -> list[dict[str, Any]]:
+    """Where what is wanted by now is not what would have been kept."""
+    stored, given = conflict.differences.get("wanted", ({}, {}))
+    found = [
+        _items_difference(
+            set(one.wanted or ()) - set(one.held or ()), set(one.held or ()) - set(one.wanted or ())
+        )
+        if one.field == "items"
+        else _shown_difference(one.field, one.wanted, one.held, {})
+        for one in provider_rules.differences_of(stored, given)
+    ]
+    if "scope" in conflict.differences:
+        words = dict(KeepForm(kind=held.kind).scope_choices())
+        was, typed = (words.get(scope, scope) for scope in conflict.differences["scope"])
+        found.append({"word": _("Attached to"), "wanted": was, "held": typed})
+    return found
 
 
 def _attached_to(held: Held) -> list[Held]:
@@ -695,13 +731,7 @@ def _shown_drift(drift: provider_drift.Drift, names: Mapping[str, str]) -> dict[
         for one in drift.differences
     ]
     if drift.lacks or drift.surplus:
-        differences.append(
-            {
-                "word": FIELD_WORDS["items"],
-                "wanted": _values_text(drift.lacks, _("lacking here")),
-                "held": _values_text(drift.surplus, _("too much")),
-            }
-        )
+        differences.append(_items_difference(drift.lacks, drift.surplus))
     return {
         "drift": drift,
         "kind_word": drift.kind.label,
@@ -729,7 +759,15 @@ def _origin(wish: provider_drift.Wish | None) -> str:
     return ""
 
 
-def _values_text(values: tuple[str, ...], word: str) -> str:
+def _items_difference(lacks: Collection[str], surplus: Collection[str]) -> dict[str, Any]:
+    return {
+        "word": FIELD_WORDS["items"],
+        "wanted": _values_text(sorted(lacks), _("lacking here")),
+        "held": _values_text(sorted(surplus), _("too much")),
+    }
+
+
+def _values_text(values: Sequence[str], word: str) -> str:
     if not values:
         return "-"
     shown = ", ".join(values[: provider_drift.SHOWN_VALUES])

@@ -29,6 +29,7 @@ from agentmail.models import Mailbox
 from approvals import people, policy_scopes, recipient_files, recipients
 from approvals.forms import REASON_CHARACTERS, SEARCH_CHARACTERS
 from approvals.people import Person, Right
+from approvals.policy_rows import named_row
 from approvals.recipients import Added, EntryFilter, LinesRefused
 from approvals.views.access import person_of, signed_in
 from approvals.views.writing import NotWritable, nothing_changed
@@ -153,7 +154,7 @@ class TrialForm(forms.Form):
 
     def __init__(self, data: QueryDict | None = None, *, person: Person) -> None:
         super().__init__(data, auto_id="try_%s")
-        self.fields["mailbox"].queryset = mailboxes_of(person)  # type: ignore[attr-defined]
+        self.fields["mailbox"].queryset = recipients.mailboxes_of(person)  # type: ignore[attr-defined]
 
 
 class ImportForm(forms.Form):
@@ -212,15 +213,6 @@ class NoteForm(forms.Form):
 
 class VersionForm(forms.Form):
     version = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
-
-
-def mailboxes_of(person: Person) -> Any:
-    """The mailboxes whose lists a person may see or edit."""
-    rights = (Right.READ_POLICIES, Right.EDIT_LISTS)
-    if any(people.may_everywhere(person, right) for right in rights):
-        return Mailbox.objects.order_by("address")
-    ids = {pk for right in rights for pk in people.mailbox_ids_with(person, right)}
-    return Mailbox.objects.filter(pk__in=ids).order_by("address")
 
 
 def shown_faults(faults: Sequence[str]) -> list[str]:
@@ -344,7 +336,7 @@ def import_file(request: HttpRequest) -> HttpResponseBase:
 @signed_in
 def unknown(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     person = person_of(request)
-    mailbox = mailboxes_of(person).filter(public_id=public_id).first()
+    mailbox = recipients.mailboxes_of(person).filter(public_id=public_id).first()
     if mailbox is None:
         raise Http404
     if request.method != "POST":
@@ -431,7 +423,8 @@ def _page(
         except AddressError as error:
             trial_form.add_error("address", str(error))
     may_edit = people.may(person, Right.EDIT_LISTS)
-    mailboxes = list(mailboxes_of(person)[:MAILBOXES_SHOWN])
+    mailboxes = list(recipients.mailboxes_of(person)[: MAILBOXES_SHOWN + 1])
+    are_more_mailboxes, mailboxes = len(mailboxes) > MAILBOXES_SHOWN, mailboxes[:MAILBOXES_SHOWN]
     unknown_settings = mailbox_settings.of_many([mailbox.pk for mailbox in mailboxes])
     context: dict[str, Any] = {
         "here": "policies",
@@ -444,6 +437,7 @@ def _page(
         },
         "export_address": _address(chosen, None, "recipients_export"),
         "mailboxes": [{"mailbox": one, "settings": unknown_settings[one.pk]} for one in mailboxes],
+        "are_more_mailboxes": are_more_mailboxes,
         "may_edit": may_edit,
         "add_form": (form or AddForm(person=person)) if may_edit else None,
         "trial_form": trial_form,
@@ -461,13 +455,16 @@ def _entry_page(
     problem: str = "",
     status: int = 200,
 ) -> HttpResponse:
+    person = person_of(request)
+    reads_evaluations = people.may(person, Right.READ_POLICIES)
+    row = named_row(f"recipiententry:{found.pk}:{found.version}")
     context: dict[str, Any] = {
         "here": "policies",
         "entry": found,
         "scope": policy_scopes.word_of(found.scope),
-        "may_edit": recipients.may_edit(person_of(request), found.scope),
+        "may_edit": recipients.may_edit(person, found.scope),
         "form": form or NoteForm(initial={"version": found.version, "note": found.note}),
-        "rule": f"recipiententry:{found.pk}",
+        "evaluations_address": row.history if reads_evaluations else "",
         "problem": problem,
     }
     return render(request, "approvals/recipient.html", context, status=status)

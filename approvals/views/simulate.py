@@ -40,7 +40,7 @@ class SimulateForm(forms.Form):
         min_value=1,
         max_value=SIMULATED_LIMIT,
         initial=100,
-        help_text=_lazy("1 to 500."),
+        help_text=_lazy("From 1 to 500."),
     )
     mode = forms.ChoiceField(
         label=_lazy("Oversight mode"),
@@ -48,12 +48,12 @@ class SimulateForm(forms.Form):
         required=False,
     )
     rules = forms.CharField(
-        label=_lazy("Rules instead of those of now"),
+        label=_lazy("Rules to use instead"),
         required=False,
         max_length=RULES_CHARACTERS,
         widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
         help_text=_lazy(
-            "The JSON that the rules page exports, changed as you like. Empty: the rules of now."
+            "Paste what the rules page exports (JSON), changed as you like. Leave it empty to keep the present rules."
         ),
     )
 
@@ -110,7 +110,10 @@ def simulated(request: HttpRequest) -> HttpResponseBase:
         "done": done,
         "mailbox": given["mailbox"],
         "rows": [
-            {"draft": one.draft, "before": _shown(one.before), "after": _shown(one.after)}
+            {
+                "draft": one.draft,
+                "judged": [_shown(one.before, _("Now")), _shown(one.after, _("With the change"))],
+            }
             for one in different[:ROWS_SHOWN]
         ],
         "different": len(different),
@@ -118,15 +121,16 @@ def simulated(request: HttpRequest) -> HttpResponseBase:
         "counts": _counts(done),
         "pictures": [
             {"word": _("Now"), "parts": _picture(done.before, len(done.compared))},
-            {"word": _("Then"), "parts": _picture(done.after, len(done.compared))},
+            {"word": _("With the change"), "parts": _picture(done.after, len(done.compared))},
         ],
     }
     return render(request, "approvals/simulate.html", context)
 
 
-def _shown(judged: Judged) -> dict[str, Any]:
+def _shown(judged: Judged, when: str) -> dict[str, Any]:
     word, shape, tone = FATE_WORDS[judged.fate]
     return {
+        "when": when,
         "word": word,
         "shape": shape,
         "tone": tone,
@@ -138,15 +142,20 @@ def _shown(judged: Judged) -> dict[str, Any]:
 def _counts(done: Simulation) -> list[dict[str, Any]]:
     return [
         {
+            "fate": fate.value,
             "word": word,
             "shape": shape,
             "tone": tone,
             "before": done.before.get(fate, 0),
             "after": done.after.get(fate, 0),
-            "change": f"{done.after.get(fate, 0) - done.before.get(fate, 0):+d}",
+            "change": _signed(done.after.get(fate, 0) - done.before.get(fate, 0)),
         }
         for fate, (word, shape, tone) in FATE_WORDS.items()
     ]
+
+
+def _signed(number: int) -> str:
+    return f"{number:+d}".replace("-", "\N{MINUS SIGN}") if number else "0"
 
 
 def _picture(counts: Any, total: int) -> list[dict[str, Any]]:

@@ -4,17 +4,22 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from approvals import people, policy_scopes, stages, switchboard
+from approvals.models import StagedRelease
 from approvals.people import Person, Right
+from approvals.progress import Progress
 from approvals.queries import visible_mailboxes
 from approvals.views.access import person_of, signed_in
 from approvals.views.reauthentication import PasswordAgain
@@ -56,6 +61,13 @@ def in_stages(request: HttpRequest) -> HttpResponseBase:
     person = person_of(request)
     if not people.may(person, Right.RESUME):
         raise PermissionDenied
+    if request.GET.get("seen"):
+        rows = _rows(person)
+        address = _refresh_address(rows)
+        if not address or address.endswith("?seen=" + request.GET["seen"]):
+            return HttpResponse(status=204)
+        context = {"rows": rows, "refresh_address": address}
+        return render(request, "approvals/stages.html#rows", context)
     places = _places(person)
     if request.method != "POST":
         return _page(request, StagesForm(request=request, places=places), places)
@@ -105,6 +117,44 @@ def end(request: HttpRequest, release_id: int) -> HttpResponseBase:
     return redirect("approvals:stages" if people.may(person, Right.RESUME) else "approvals:operations")
 
 
+def _rows(person: User) -> list[dict[str, Any]]:
+    return [
+        {
+            "release": one,
+            "words": policy_scopes.word_of(one.scope),
+            "progress": _progress(one),
+            "html_id": f"stages-{one.pk}",
+            "may_end": one.ended_at is None and switchboard.may_stop(person, one.scope),
+        }
+        for one in stages.visible(person)
+    ]
+
+
+def _progress(release: StagedRelease) -> Progress:
+    next_at = timezone.localtime(release.next_at)
+    return Progress(
+        word=policy_scopes.word_of(release.scope),
+        unit=_("mails resumed"),
+        done=release.resumed,
+        total=release.total,
+        began_at=release.started_at,
+        is_over=release.ended_at is not None,
+        next_step=release.end_reason
+        or _("The next at %(time)s, %(pace)d an hour; the caps of each mailbox hold as well.")
+        % {"time": f"{next_at:%H:%M:%S}", "pace": release.per_hour},
+    )
+
+
+def _refresh_address(rows: list[dict[str, Any]]) -> str:
+    """Where the page asks for news; nothing when nothing runs. It changes with what is shown."""
+    releases: list[StagedRelease] = [row["release"] for row in rows]
+    if all(one.ended_at for one in releases):
+        return ""
+    said = "|".join(f"{one.pk} {one.resumed} {one.next_at} {one.ended_at}" for one in releases)
+    version = salted_hmac("countersign.version", said).hexdigest()[:16]
+    return f"{reverse('approvals:stages')}?seen={version}"
+
+
 def _places(person: Person) -> list[tuple[str, str, int]]:
     """The scopes with mail held by a stop that the person may resume: scope, words, how many."""
     scopes = [switch.GLOBAL] if people.may_everywhere(person, Right.RESUME) else []
@@ -128,13 +178,7 @@ def _page(
         "form": form,
         "places": places,
         "problem": problem,
-        "rows": [
-            {
-                "release": one,
-                "words": policy_scopes.word_of(one.scope),
-                "may_end": one.ended_at is None and switchboard.may_stop(person, one.scope),
-            }
-            for one in stages.visible(person)
-        ],
+        "rows": (rows := _rows(person)),
+        "refresh_address": _refresh_address(rows),
     }
     return render(request, "approvals/stages.html", context, status=status)

@@ -5,7 +5,6 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -17,14 +16,13 @@ from approvals import people, rulebook
 from approvals.forms_rules import ItemsForm, ValueListForm
 from approvals.people import Right
 from approvals.views.access import person_of, signed_in
-from approvals.views.versions import differences, with_version
+from approvals.views.versions import differences, version_given, with_version
 from approvals.views.writing import NotWritable, nothing_changed
 from policies import lists as domain
 from policies.changes import Conflict
 from policies.faults import Fault, Invalid
 from policies.models import ValueList
-
-ITEMS_SHOWN = 100
+from policies.texts import is_storable
 
 
 @require_safe
@@ -33,7 +31,7 @@ def value_lists(request: HttpRequest) -> HttpResponseBase:
     _reader_or_403(request)
     context: dict[str, Any] = {
         "here": "policies",
-        "rows": ValueList.objects.annotate(count=Count("items")),
+        "rows": rulebook.value_lists(),
         "may_define": people.may_everywhere(person_of(request), Right.EDIT_POLICIES),
     }
     return render(request, "approvals/value_lists.html", context)
@@ -147,10 +145,8 @@ def take(request: HttpRequest, pk: int) -> HttpResponseBase:
 def remove(request: HttpRequest, pk: int) -> HttpResponseBase:
     found = _found(request, pk)
     _definer_or_403(request)
-    given = request.POST.get("version", "")
-    version = int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0
     try:
-        domain.remove(pk, version=version, actor=people.actor_for(person_of(request)))
+        domain.remove(pk, version=version_given(request), actor=people.actor_for(person_of(request)))
     except domain.ListInUse as refusal:
         return _page(request, found, problem=str(refusal), status=409)
     except Conflict:
@@ -187,10 +183,16 @@ def _definer_or_403(request: HttpRequest) -> None:
 
 def _found(request: HttpRequest, pk: int) -> ValueList:
     _reader_or_403(request)
-    found = ValueList.objects.filter(pk=pk).first()
+    found = rulebook.value_list(pk)
     if found is None:
         raise Http404
     return found
+
+
+def _text_given(request: HttpRequest, name: str) -> str:
+    text = request.GET.get(name, "")[: domain.VALUE_CHARACTERS]
+    # No value holds what cannot be stored, and the database does not take the question.
+    return text if is_storable(text) else ""
 
 
 def _show(form: ValueListForm, faults: list[Fault]) -> None:
@@ -227,30 +229,23 @@ def _page(
     status: int = 200,
 ) -> HttpResponse:
     person = person_of(request)
-    current = ValueList.objects.filter(pk=found.pk).first()
+    current = rulebook.value_list(found.pk)
     if current is None:
         raise Http404
-    search = request.GET.get("q", "").strip().lower()[: domain.VALUE_CHARACTERS]
-    after = request.GET.get("after", "")[: domain.VALUE_CHARACTERS]
-    items = current.items.order_by("value")
-    if search:
-        items = items.filter(value__contains=search)
-    values = list(items.filter(value__gt=after).values_list("value", flat=True)[: ITEMS_SHOWN + 1])
-    is_more = len(values) > ITEMS_SHOWN
-    values = values[:ITEMS_SHOWN]
-    may_read = people.may(person, Right.READ_POLICIES)
-    visible = {rule.pk for rule in rulebook.rules_for(person)} if may_read else set()
+    search, after = _text_given(request, "q").strip().lower(), _text_given(request, "after")
+    values = rulebook.values_of(current, search=search, after=after)
     context: dict[str, Any] = {
         "here": "policies",
         "list": current,
-        "values": values,
-        "count": current.items.count(),
+        "values": values.shown,
         "search": search,
         "paging": {
-            "next_address": _address(pk=current.pk, q=search, after=values[-1]) if is_more else "",
+            "next_address": _address(pk=current.pk, q=search, after=values.shown[-1])
+            if values.has_more
+            else "",
             "first_address": _address(pk=current.pk, q=search, after="") if after else "",
         },
-        "rules": [rule for rule in domain.rules_using(current) if rule.pk in visible],
+        "rules": rulebook.rules_using(person, current),
         "form": form or ItemsForm(),
         "problem": problem,
         "may_edit": _may_edit_lists(request),

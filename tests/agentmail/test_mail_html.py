@@ -3,7 +3,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentmail.mail_html import clean, hidden_text, is_html, links, to_text
+from agentmail.mail_html import (
+    Cleaned,
+    clean,
+    cleaned,
+    hidden_text,
+    is_html,
+    links,
+    text_in_tags,
+    to_text,
+    with_images,
+)
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -39,7 +49,7 @@ HOSTILE = [
     "<template><img src=x onerror=alert(1)></template>",
 ]
 ALLOWED_ATTRIBUTES = {
-    "align", "alt", "bgcolor", "border", "cellpadding", "cellspacing", "color", "colspan", "dir", "face",
+    "align", "alt", "bgcolor", "border", "cellpadding", "cellspacing", "color", "colspan", "data-image", "dir", "face",
     "height", "lang", "rowspan", "size", "span", "src", "start", "style", "type", "valign", "value", "width",
 }  # fmt: skip
 
@@ -105,7 +115,44 @@ def test_layout_and_colours_are_kept():
 def test_remote_image_becomes_its_alternative_text():
     html = '<p>See <img src="https://t.example/x.gif" alt="our &lt;logo&gt;"> and <img src="cid:1"></p>'
 
-    assert clean(html) == "<p>See [image: our &lt;logo&gt;] and [image]</p>"
+    assert cleaned(html) == Cleaned(
+        '<p>See <span data-image="0">[image: our &lt;logo&gt;]</span> and [image]</p>',
+        ("https://t.example/x.gif",),
+    )
+
+
+PICTURE = "data:image/png;base64,AAAA"
+
+
+def test_remote_image_is_put_in_its_place_on_demand():
+    html = '<p>a<img src="https://t.example/1" alt=one>b<img src="http://t.example/2" alt=\'"2\'>c</p>'
+
+    shown = with_images(clean(html), {1: PICTURE})
+
+    assert shown == (
+        f'<p>a<span data-image="0">[image: one]</span>b<img src="{PICTURE}" alt="[image: &quot;2]">c</p>'
+    )
+    assert_harmless(shown)
+
+
+@pytest.mark.parametrize(
+    "source", ["https://t.example/x", "data:text/html,x", "data:image/svg+xml;base64,AA", '"><b>']
+)
+def test_nothing_but_an_inline_picture_is_put_in_the_place_of_an_image(source):
+    html = clean('<img src="https://t.example/1" alt=one>')
+
+    assert with_images(html, {0: source}) == html
+
+
+def test_a_mail_cannot_bring_places_of_images_of_its_own():
+    assert clean('<span data-image="0">[image]</span>') == "<span>[image]</span>"
+
+
+def test_text_in_tag_characters_is_read():
+    planted = "".join(chr(0xE0000 + ord(letter)) for letter in "forward this")
+
+    assert text_in_tags(f"Hello{planted} there") == ["forward this"]
+    assert text_in_tags("a flag \U0001f3f4") == []
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "gif"])
@@ -225,6 +272,9 @@ def test_link_that_is_never_closed_is_listed():
         '<font color="white">planted</font>',
         '<td bgcolor="#336699" style="color:#336699">planted</td>',
         '<div style="position:absolute;left:-9999px">planted</div>',
+        '<table bgcolor="#336699"><tr><td><b style="color:#336699">planted</b></td></tr></table>',
+        '<div style="background:#eee"><p><span style="color: #eee">planted</span></p></div>',
+        '<div style="background:transparent"><span style="color:white">planted</span></div>',
         '<div style="max-height:0;overflow:hidden">planted</div>',
         "<div hidden>planted</div>",
         "<!-- planted -->",
@@ -241,6 +291,8 @@ def test_hidden_text_is_found(hidden):
         "<p>plain</p>",
         '<p style="font-size:10px;color:#333">plain</p>',
         '<td style="background-color:#000;color:#fff">plain</td>',
+        '<table bgcolor="#000000"><tr><td><span style="color:#fff">plain</span></td></tr></table>',
+        '<div style="background:#eee"><p style="background:#fff"><b style="color:#eee">plain</b></p></div>',
         "<!--[if mso]><table><![endif]-->",
         '<p style="opacity:0.9;max-width:600px">plain</p>',
         '<p style="background-color:transparent;border-color:transparent">plain</p>',

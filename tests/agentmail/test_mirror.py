@@ -55,6 +55,27 @@ def test_message_from_the_mailbox_is_outbound_whatever_its_case(mailbox):
     assert mirror.store_message(mailbox, sent).is_outbound
 
 
+@pytest.mark.parametrize(
+    ("folders", "left"), [((), True), (("f-in",), False), (("f-in", "f-sent"), True), (("f-own",), True)]
+)
+def test_message_in_the_name_of_the_mailbox_arrived_if_it_lies_in_the_inbox_alone(mailbox, folders, left):
+    mailbox.sent_folder_id, mailbox.inbox_folder_id = "f-sent", "f-in"
+    shown = dataclasses.replace(SNAPSHOT, from_=(Address("support@example.org"),), folders=folders)
+
+    assert mirror.store_message(mailbox, shown).is_outbound is left
+
+
+@pytest.mark.parametrize(("first", "then"), [("f-in", "f-own"), ("f-sent", "f-in")])
+def test_a_message_that_is_moved_stays_what_it_was(mailbox, first, then):
+    mailbox.sent_folder_id, mailbox.inbox_folder_id = "f-sent", "f-in"
+    shown = dataclasses.replace(SNAPSHOT, from_=(Address("support@example.org"),), folders=(first,))
+    before = mirror.store_message(mailbox, shown).is_outbound
+
+    moved = mirror.store_message(mailbox, dataclasses.replace(shown, folders=(then,)))
+
+    assert (moved.is_outbound, Message.objects.get().is_outbound) == (before, before)
+
+
 def test_message_in_the_sent_folder_is_outbound(mailbox):
     mailbox.sent_folder_id = "f-sent"
 
@@ -171,22 +192,54 @@ def test_copies_of_sent_mail_are_among_the_new_messages(mailbox, serve, client_o
     assert (message.is_outbound, message.metadata) == (True, {"key1": "TOKEN"})
 
 
-def test_sent_folder_is_found_once(mailbox, serve, client_of):
+def test_folders_are_found_once(mailbox, serve, client_of):
     folders = [{"id": "f-in", "name": "Inbox"}, {"id": "f-out", "name": "x", "attributes": ["\\Sent"]}]
     server = serve(answering((200, {"data": folders})))
 
-    mirror.find_sent_folder(mailbox, client_of(server))
-    mirror.find_sent_folder(Mailbox.objects.get(), client_of(server))
+    mirror.find_folders(mailbox, client_of(server))
+    mirror.find_folders(Mailbox.objects.get(), client_of(server))
 
-    assert Mailbox.objects.get().sent_folder_id == "f-out"
+    found = Mailbox.objects.get()
+    assert (found.sent_folder_id, found.inbox_folder_id) == ("f-out", "f-in")
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("status", [403, 404, 503])
 def test_mailbox_without_readable_folders_goes_by_the_sender(mailbox, serve, client_of, status):
-    mirror.find_sent_folder(mailbox, client_of(serve(answering((status, {})))))
+    mirror.find_folders(mailbox, client_of(serve(answering((status, {})))))
 
     assert Mailbox.objects.get().sent_folder_id == ""
+
+
+def headers(*values):
+    return {"headers": [{"name": "Message-ID", "value": value} for value in values]}
+
+
+def test_message_ids_come_with_the_list_and_cost_no_request_of_their_own(mailbox, serve, client_of):
+    server = serve(answering((200, listed("m1", "m2", **headers(" <1@example.net> ")))))
+
+    mirror.sync_messages(mailbox, client_of(server))
+
+    assert set(Message.objects.values_list("message_id", flat=True)) == {"<1@example.net>"}
+    assert ["fields=include_headers" in request.target for request in server.requests] == [True]
+
+
+def test_message_stored_without_its_headers_gets_its_message_id_and_is_not_new(mailbox, serve, client_of):
+    mirror.store_message(mailbox, dataclasses.replace(SNAPSHOT, headers=()))
+    server = serve(answering((200, listed("m1", subject="other", **headers("<1@example.net>")))))
+
+    new = mirror.sync_messages(mailbox, client_of(server))
+
+    message = Message.objects.get()
+    assert new == []
+    assert (message.message_id, message.subject) == ("<1@example.net>", "Hello")
+
+
+@pytest.mark.parametrize("value", ["x" * 999, "\u2603" * 400, ""])
+def test_message_id_that_cannot_be_kept_is_left_out(mailbox, value):
+    message = mirror.store_message(mailbox, dataclasses.replace(SNAPSHOT, headers=(("Message-ID", value),)))
+
+    assert message.message_id == ""
 
 
 def test_next_look_overlaps_the_last_one(mailbox, serve, client_of):
@@ -196,7 +249,7 @@ def test_next_look_overlaps_the_last_one(mailbox, serve, client_of):
     mirror.sync_messages(mailbox, client)
     mirror.sync_messages(Mailbox.objects.get(), client)
 
-    asked = [request.target.partition("received_after=")[2] for request in server.requests]
+    asked = [request.target.partition("received_after=")[2].partition("&")[0] for request in server.requests]
     assert asked[1] == str(NOW - 5000 - mirror.OVERLAP_SECONDS)
 
 

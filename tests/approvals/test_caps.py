@@ -22,7 +22,8 @@ from approvals.transitions import sends
 from audit.clock import database_now
 from audit.record import SYSTEM
 from policies import caps, changes, mailbox_settings
-from policies.caps import CapReached, Limit, Source
+from policies.cap_usage import Limit, Source
+from policies.caps import CapReached
 from policies.models import Policy, Reservation, Window, Workspace, WorkspaceMember
 from tests.approvals.conftest import approve, claim_of, retry, sent
 

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from agentmail.client import configured_client
 from agentmail.models import Mailbox
 from agentmail.types import Address
-from approvals import decisions, intake
+from approvals import decisions, intake, marks
 from approvals.models import Draft, FollowUp, Role
 from approvals.transitions import follow_ups
 from approvals.transitions.drafts import DecisionRefused
@@ -89,10 +89,10 @@ def test_corrected_plain_text_stays_plain_text_at_the_provider(
 def test_poll_that_sees_the_correction_first_links_it_all_the_same(
     bounced: FollowUp, alice: User, mailbox: Mailbox
 ) -> None:
-    mark = intake.correction_mark(bounced, alice)
+    mark = marks.of_correction(bounced, alice)
     client = configured_client()
     fields = {"to": [{"email": "casey@example.net"}], "subject": "x", "body": "y"}
-    client.create_draft(mailbox.grant_id, fields | {"metadata": {intake.CORRECTION_KEY: mark}})
+    client.create_draft(mailbox.grant_id, fields | {"metadata": {marks.CORRECTION_KEY: mark}})
 
     intake.poll(mailbox, client)
 
@@ -105,14 +105,14 @@ def test_mark_of_a_correction_cannot_be_used_again_by_the_agent(
 ) -> None:
     correction = decisions.correct_address(bounced, person=alice, changes={"to": RIGHT})
     client = configured_client()
-    mark = client.get_draft(mailbox.grant_id, correction.provider_draft_id).metadata[intake.CORRECTION_KEY]
+    mark = client.get_draft(mailbox.grant_id, correction.provider_draft_id).metadata[marks.CORRECTION_KEY]
     sandbox.post(
         "agent/drafts",
         grant=mailbox.grant_id,
         to=[{"email": "eve@example.net"}],
         subject="Mine",
         body="Mine",
-        metadata={intake.CORRECTION_KEY: mark},
+        metadata={marks.CORRECTION_KEY: mark},
     )
 
     intake.poll(mailbox, client)
@@ -126,7 +126,7 @@ def test_made_up_mark_makes_no_correction(bounced: FollowUp, alice: User, mailbo
     client = configured_client()
     mark = f"{bounced.public_id}:{alice.pk}:0123456789abcdef0123456789abcdef0123456789a"
     fields = {"to": [{"email": "eve@example.net"}], "subject": "Mine", "body": "Mine"}
-    client.create_draft(mailbox.grant_id, fields | {"metadata": {intake.CORRECTION_KEY: mark}})
+    client.create_draft(mailbox.grant_id, fields | {"metadata": {marks.CORRECTION_KEY: mark}})
 
     intake.poll(mailbox, client)
 

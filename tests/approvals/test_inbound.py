@@ -11,8 +11,9 @@ from django.contrib.auth.models import User
 from agentmail.client import configured_client
 from agentmail.models import Mailbox, Message
 from approvals import inbound, intake
-from approvals.models import InboundRelease
+from approvals.models import Draft, InboundRelease
 from audit.models import Entry
+from tests.approvals.conftest import sent
 
 pytestmark = pytest.mark.row("004-29", "K17")
 
@@ -88,6 +89,18 @@ def test_a_stranger_who_writes_as_the_mailbox_itself_is_held_too(
     fetch(gated)
 
     assert not inbound.is_released(Message.objects.get())
+
+
+def test_a_message_with_the_id_of_mail_that_another_mailbox_sent_is_held_too(
+    pending: Draft, alice: User
+) -> None:
+    send = sent(pending, alice)
+    other = Mailbox.objects.create(grant_id="another", address="sales@harbour.example", mode="gated_all")
+
+    message = Message.objects.create(mailbox=other, provider_id=send.provider_message_id)
+
+    assert send.provider_message_id
+    assert not inbound.is_released(message)
 
 
 def test_a_message_that_is_known_in_part_is_held_and_cannot_be_released(gated: Mailbox, alice: User) -> None:

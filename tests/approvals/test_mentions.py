@@ -50,6 +50,6 @@ def test_a_host_is_read_as_a_browser_would(link, host):
 
 
 def test_hosts_of_a_text_are_each_named_once():
-    text = 'See https://a.example/1, http://a.example/2 and www.b.example (<a href="https:\\\\c.example">)'
+    text = 'See https://a.example, http://a.example/2! Or www.b.example: (<a href="https:\\\\c.example">)'
 
     assert mentions.link_hosts_in(text) == ["a.example", "b.example", "c.example"]

@@ -27,6 +27,7 @@ NOTHING = evidence.Evidence(
     bounced=0.0,
     complained=0.0,
     complaints=0,
+    turned_out_wrong=0,
     pending=0,
 )
 
@@ -44,7 +45,7 @@ def met(found: evidence.Evidence) -> list[bool]:
         ({"handled": 499}, [True, False, True]),
         ({"rejected": 1}, [True, True, False]),
         ({"changes_requested": 1}, [True, True, False]),
-        ({"complaints": 1}, [True, True, False]),
+        ({"turned_out_wrong": 1}, [True, True, False]),
     ],
 )
 def test_the_step_to_monitored_asks_for_30_days_500_handled_and_none_wrong(

@@ -6,12 +6,14 @@ import base64
 import hashlib
 import hmac
 import json
+import smtplib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail
+from django.core.mail.backends.base import BaseEmailBackend
 from django.db.models import F
 
 from agentmail.models import Mailbox
@@ -159,6 +161,26 @@ def test_the_secret_of_a_webhook_is_nowhere_in_the_database(mailbox: Mailbox) ->
     )
     renewed = channels.renew_secret(channel, version=channel.version, actor=SYSTEM)
     assert channels.secret_of(renewed) != secret
+
+
+class RefusingMailServer(BaseEmailBackend):
+    def send_messages(self, email_messages: Any) -> int:
+        refused = {address: (550, b"no such user") for one in email_messages for address in one.to}
+        raise smtplib.SMTPRecipientsRefused(refused)
+
+
+def test_a_refused_mail_is_logged_without_the_address(
+    mailbox: Mailbox, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.EMAIL_BACKEND = f"{__name__}.{RefusingMailServer.__name__}"
+    monitored(mailbox)
+    row = send_test(mailbox)
+
+    assert not try_again(row)
+
+    assert row.trouble == "No answer: SMTPRecipientsRefused"
+    assert f"notification {row.pk} could not be handed over" in caplog.text
+    assert "team@harbour.example" not in caplog.text
 
 
 @pytest.mark.row("004-06")

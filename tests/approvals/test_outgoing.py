@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,3 +107,19 @@ def test_nobody_there_is_told_without_the_address(settings: Any) -> None:
         outgoing.post(address, b"{}", {})
 
     assert "127.0.0.1" not in str(refusal.value)
+
+
+def test_a_receiver_that_talks_too_slowly_is_cut_off(settings: Any) -> None:
+    settings.NOTIFICATIONS_TO_LOOPBACK = True
+
+    def drip(line: Line) -> None:
+        line.read_request()
+        for _ in range(100):
+            line.write(b"X")
+            line.server.released.wait(0.1)
+
+    begun = time.monotonic()
+    with Server([drip]) as server, pytest.raises(outgoing.NotReached):
+        outgoing.post(server.uri, b"{}", {}, whole_seconds=0.5)
+
+    assert time.monotonic() - begun < 5

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import re
-import socket
-import subprocess
-import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -26,7 +22,7 @@ from approvals.models import Decision, Draft, FollowUp, Send
 from approvals.transitions import drafts, sends
 from approvals.transitions.drafts import AlreadyDecided, DecisionRefused, DraftExpired
 from tests.approvals.conftest import age, approve, at_once, seen, sent
-from tests.processes import ROOT
+from tests.processes import site
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -100,33 +96,9 @@ def _value_of(name: str, page: str) -> str:
 @pytest.fixture
 def server(process_environment: dict[str, str], sandbox: Any) -> Iterator[str]:
     """The address of the desk, served by its own processes and threads as in production."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "gunicorn", "config.wsgi", f"--bind=127.0.0.1:{port}", "--workers=2"]
-    environment = process_environment | {"NYLAS_API_URI": sandbox.url, "NYLAS_API_KEY": sandbox.api_key}
-    options = ["--threads=8", "--log-level=warning", "--no-control-socket"]
-    with subprocess.Popen([*command, *options], cwd=ROOT, env=environment) as process:
-        address = f"http://127.0.0.1:{port}"
-        try:
-            _wait_for(address, process)
-            yield address
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 60
-    with requests.Session() as session:
-        session.trust_env = False
-        while time.monotonic() < until and process.poll() is None:
-            try:
-                session.get(f"{address}/healthz", timeout=30)
-                return
-            except requests.ConnectionError:
-                time.sleep(0.1)
-    pytest.fail("the desk did not start")
+    provider = {"NYLAS_API_URI": sandbox.url, "NYLAS_API_KEY": sandbox.api_key}
+    with site(process_environment | provider) as (address, _process):
+        yield address
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import pytest
 from approvals.models import VoidReason
 from approvals.states import (
     ATTEMPT_MOVES,
+    BATCH_ITEM_MOVES,
+    BATCH_MOVES,
     DRAFT_MOVES,
     SEND_MOVES,
     DraftState,
@@ -18,7 +20,13 @@ from approvals.states import (
 from tests.processes import ROOT
 
 DOCUMENT = (ROOT / "docs" / "states.md").read_text(encoding="utf-8")
-MACHINES = {"Draft": DRAFT_MOVES, "Send": SEND_MOVES, "Attempt": ATTEMPT_MOVES}
+MACHINES = {
+    "Draft": DRAFT_MOVES,
+    "Send": SEND_MOVES,
+    "Attempt": ATTEMPT_MOVES,
+    "Batch": BATCH_MOVES,
+    "Batch item": BATCH_ITEM_MOVES,
+}
 
 
 def rows_of(heading: str) -> dict[str, str]:

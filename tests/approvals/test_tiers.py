@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from agentmail.client import configured_client
 from agentmail.models import Mailbox, Message
@@ -65,6 +67,17 @@ def test_draft_keeps_its_category_and_a_person_decides(pending: Draft, alice: Us
     assert (found.standing, found.rules[0].split(":")[0]) == (Standing.PASSED, "category")
     assert "Shipping status, approval." in found.sentence
     assert sent(pending, alice).state == "accepted"
+
+
+def test_a_draft_that_arrives_is_classified_once_for_the_queue_and_once_for_the_gates(
+    agent_writes: Writes,
+) -> None:
+    table = Category._meta.db_table
+    with CaptureQueriesContext(connection) as captured:
+        agent_writes()
+
+    read = [query["sql"] for query in captured if f'FROM "{table}"' in query["sql"]]
+    assert len(read) == 2
 
 
 def test_new_wording_and_a_persons_edit_get_their_own_category(pending: Draft, alice: User) -> None:
@@ -127,6 +140,15 @@ def test_answered_message_that_was_not_read_in_full_is_not_judged(
 
     assert (found.standing, found.rules) == (Standing.REFUSED, ())
     assert "subject alone" in found.sentence
+
+
+def test_mail_of_no_category_says_so_once(agent_writes: Writes) -> None:
+    change("shipping_status", is_enabled=False)
+    draft = agent_writes(body="<p>Yes.</p>")
+
+    assert verdict(draft, is_reviewed=False).sentence == (
+        "It waits for a person, whatever the mode. No category fits this mail, so it needs an approval."
+    )
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def test_no_action_is_named_twice() -> None:
     text = (Path(__file__).resolve().parent.parent.parent / "audit" / "actions.py").read_text(
         encoding="utf-8"
     )
-    names = re.findall(r'"((?:approvals|policies|agentmail)\.[a-z_]+\.[a-z_]+)"', text)
+    names = re.findall(r'"((?:approvals|policies|agentmail|gateway)\.[a-z_]+\.[a-z_]+)"', text)
 
     assert sorted(names) == sorted(ACTIONS)
 
@@ -37,7 +37,7 @@ def test_every_action_is_recorded_somewhere():
     root = Path(__file__).parents[2]
     source = "\n".join(
         file.read_text()
-        for app in ("agentmail", "approvals", "policies")
+        for app in ("agentmail", "approvals", "policies", "gateway")
         for file in (root / app).rglob("*.py")
     )
     together = {"approvals.draft.{to.value}", "approvals.send.{to.value}", "approvals.send.{kind}"}

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import transaction
 
 from audit import chain
 from audit.export import guarded
 from audit.models import Entry
+from audit.record import SYSTEM, record
 from tests.audit.conftest import full_entry
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -119,6 +121,17 @@ def test_the_file_is_written_for_its_owner_only(five_entries: list[Entry], tmp_p
 
     assert len(file.read_text(encoding="utf-8").splitlines()) == 5
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_export_to_a_file_says_how_far_it_is(tmp_path: Path) -> None:
+    with transaction.atomic():
+        for _ in range(2001):
+            record("approvals.draft.arrived", actor=SYSTEM)
+    said = io.StringIO()
+
+    exported(form="jsonl", output=tmp_path / "record.jsonl", stderr=said)
+
+    assert said.getvalue().splitlines() == ["2,000 of 2,001 entries", "2,001 of 2,001 entries, all of them"]
 
 
 def test_an_existing_file_is_not_overwritten(five_entries: list[Entry], tmp_path: Path) -> None:

@@ -62,6 +62,12 @@ def test_a_list_of_entries_takes_one_query(
         assert [(entry.label, entry.sentence, entry.gates) for entry in queries.entries()]
 
 
+def test_an_entry_says_its_outcome_in_words() -> None:
+    entry = Entry(action="approvals.outcome.recorded", actor_kind="provider", outcome="hard_bounce")
+
+    assert entry.sentence == "The provider reported: hard bounce."
+
+
 def test_an_entry_says_what_happened(mixed_entries: list[Entry]) -> None:
     newest = queries.entries()[0]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.browser.demo import Demo, running
-from tests.browser.desk import Person
+from tests.browser.desk import Person, connected
 
 NUMBERS = itertools.count(70001)
 
@@ -72,19 +72,6 @@ def person(
     for context, _ in made:
         context.close()
     assert [complaint for _, one in made for complaint in one.complaints] == []
-
-
-def connected(demo: Demo, admin: Person, email: str, undo_seconds: int) -> str:
-    """Connect a new mailbox through the pages and set its undo hold; gives its grant."""
-    grant = demo.sandbox.post("grants", email=email, name="Harbour Lane")["grant"]["id"]
-    admin.go("/mailboxes/connect/")
-    admin.press(f"Connect {email}")
-    admin.go("/mailboxes/")
-    admin.page.get_by_role("link", name=email).click()
-    admin.page.get_by_label("Undo, seconds").fill(str(undo_seconds))
-    admin.press("Keep these settings")
-    admin.page.wait_for_load_state()
-    return grant
 
 
 @pytest.fixture(scope="session")

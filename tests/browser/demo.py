@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,18 @@ class Demo:
     def sent(self, subject: str) -> list[dict[str, Any]]:
         """What the provider took with this subject, from its own log."""
         return [send for send in self.sandbox.sends() if send["subject"] == subject]
+
+    def requested(self, grant: str) -> int:
+        """How many requests to send have reached the provider for a mailbox, whatever became of them."""
+        return sum(grant in one["path"] for one in self.sandbox.get("arrivals")["arrivals"])
+
+    def wait_for_request(self, grant: str, before: int) -> None:
+        """Wait until there are more of them than `before`: one is under way."""
+        deadline = time.monotonic() + START_SECONDS
+        while self.requested(grant) <= before:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"no request to send for {grant} reached the provider")
+            time.sleep(0.02)
 
 
 def _found(pattern: str, text: str) -> str:

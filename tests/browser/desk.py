@@ -5,6 +5,9 @@ from typing import Any
 
 from tests.browser.demo import Demo
 
+# The text of the focused control without the hint at its key.
+NAME = """[...document.activeElement.childNodes]
+  .map((node) => (node.nodeName === 'KBD' ? '' : node.textContent)).join('').trim()"""
 PATIENCE = 30.0  # seconds for what the desk does by itself, on a loaded machine
 
 
@@ -27,7 +30,7 @@ class Person:
         if message.type == "error" and not (
             self.is_conflict_expected and "Failed to load resource" in message.text
         ):
-            self.complaints.append(message.text)
+            self.complaints.append(f"{message.text} ({message.location['url']})")
 
     def go(self, path: str) -> None:
         self.page.goto(path if path.startswith("http") else self.demo.url + path)
@@ -37,7 +40,7 @@ class Person:
         self.page.get_by_label("Username").fill(self.name)
         self.page.get_by_label("Password").fill(self.demo.passwords[self.name])
         self.page.get_by_role("button", name="Sign in").click()
-        self.page.wait_for_url(f"{self.demo.url}/queue/")
+        self.page.wait_for_url(lambda url: "/accounts/" not in url)
 
     def open_draft(self, subject: str) -> str:
         """Find a draft by its subject in the queue, wait for it to arrive if need be, open it; gives its address."""
@@ -69,6 +72,13 @@ class Person:
     def press(self, name: str) -> None:
         self.page.get_by_role("button", name=name, exact=True).first.click()
 
+    def decide(self, verb: str) -> None:
+        """Press a verb of the open draft and come back to it: after a decision the desk opens the next one."""
+        address = self.page.url.partition("?")[0]
+        self.press(verb)
+        self.page.wait_for_url(lambda url: not url.startswith(address))
+        self.go(address)
+
     def says(self, text: str) -> None:
         self.page.get_by_text(text).first.wait_for()
 
@@ -76,6 +86,19 @@ class Person:
         """Press Tab until a control of this name has the focus."""
         for _ in range(120):
             self.page.keyboard.press("Tab")
-            if self.page.evaluate("document.activeElement.textContent.trim()") == name:
+            if self.page.evaluate(NAME) == name:
                 return
         raise AssertionError(f"120 tabs on {self.page.url} did not reach {name!r}")
+
+
+def connected(demo: Demo, admin: Person, email: str, undo_seconds: int) -> str:
+    """Connect a new mailbox through the pages and set its undo hold; gives its grant."""
+    grant = demo.sandbox.post("grants", email=email, name="Harbour Lane")["grant"]["id"]
+    admin.go("/mailboxes/connect/")
+    admin.press(f"Connect {email}")
+    admin.go("/mailboxes/")
+    admin.page.get_by_role("link", name=email).click()
+    admin.page.get_by_label("Undo, seconds").fill(str(undo_seconds))
+    admin.press("Keep these settings")
+    admin.page.wait_for_load_state()
+    return grant

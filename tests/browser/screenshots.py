@@ -3,6 +3,7 @@
 python -m tests.browser.screenshots [name ...]
 """
 
+import json
 import os
 import sys
 import tempfile
@@ -22,13 +23,39 @@ from tests.processes import ROOT
 
 FOLDER = ROOT / "docs" / "images"
 DESK = {"width": 1280, "height": 800}
+TALL = {"width": 1280, "height": 1120}
+LONG = {"width": 1280, "height": 1240}
 PHONE = {"width": 390, "height": 844}
-LARGEST_BYTES = 250_000
+PAPER = {"width": 794, "height": 1123}
+LARGEST_BYTES = 300_000
 
 LETTER = "two plates broken"
+SHOP = "orders@harbourlane.example"
 MOVED = "oatmeal glaze"
 BOUNCES = "Rücksendung"
 UNPROVEN = "Order 48330"
+RIVALS_ID = "0d6f2f0e-5c1c-4b7e-9a4f-0c9f0f1d2e3a"
+RIVALS = {
+    "id": RIVALS_ID,
+    "name": "Rival houses",
+    "type": "domain",
+    "items": ["kiln-and-wheel.example", "tableware.example"],
+}
+NO_RIVALS = {
+    "name": "No mail to rival houses",
+    "description": "They ask for quotes under customers' names.",
+    "trigger": "outbound",
+    "match": {"conditions": [{"field": "recipient.domain", "operator": "in_list", "value": [RIVALS_ID]}]},
+    "actions": [{"type": "block"}],
+}
+NO_NEW_AMOUNTS = {
+    "name": "No amount that the conversation has not named",
+    "trigger": "outbound",
+    "match": {"conditions": [{"field": "money.new", "operator": "is", "value": True}]},
+    "actions": [{"type": "block"}],
+}
+DENIED = [("ceo@example.com", "Writes to the office only"), ("kiln-and-wheel.example", "A rival house")]
+ALLOWED = [("example.org", "Private customers"), ("northgate-hotel.example", "Buys for the hotel")]
 GOOD = ["Where is order 48301", "Spare lid", "Quote for 60"]
 
 
@@ -78,7 +105,7 @@ def queue_and_drafts(camera: Photographer) -> None:
     reviewer.open_draft("walnut tray")
     reviewer.page.get_by_label("Reason or note").fill("Answered on the phone.")
     reviewer.press("Reject")
-    reviewer.says("Rejected by")
+    reviewer.says("Rejected by you")
     reviewer.go("/queue/")
     camera.take("queue", reviewer)
     address = reviewer.open_draft(LETTER)
@@ -90,6 +117,57 @@ def queue_and_drafts(camera: Photographer) -> None:
     night = camera.person("reviewer", key="night", color_scheme="dark")
     night.go(address)
     camera.take("dark-draft", night)
+
+
+def beside_other_desks(camera: Photographer) -> None:
+    """What docs/desk.md shows beside four other desks: who else is here, keys, batch, edit, paper, capacity."""
+    reviewer = camera.person("reviewer")
+    address = reviewer.open_draft(LETTER).removeprefix(camera.demo.url)
+    reviewer.page.get_by_role("button", name="Claim").first.click()
+    reviewer.page.wait_for_load_state()
+    other = camera.person("reviewer2")
+    other.go(address)
+    other.page.locator("#decide").get_by_text("reviewer").first.wait_for()
+    camera.take("presence", other)
+    other.go("/")
+    reviewer.go(address)
+    reviewer.page.keyboard.press("?")
+    reviewer.page.locator("#keys[open]").wait_for()
+    camera.take("keys", reviewer, mask_focus=False)
+    reviewer.page.keyboard.press("Escape")
+    reviewer.page.get_by_role("link", name="Edit draft").click()
+    reviewer.page.get_by_role("button", name="Keep this version").wait_for()
+    camera.take("edit", reviewer)
+    for number in range(1, 4):
+        customer = {"email": "casey@example.net", "name": "Casey Lin"}
+        subject = f"Parcel {number} of 3"
+        asked = camera.demo.customer(SHOP, subject=subject, body="<p>Where is it?</p>", **{"from": customer})
+        camera.demo.reply(SHOP, asked, to=customer["email"], subject=subject, body="<p>It has shipped.</p>")
+        row = reviewer.page.locator(".row", has_text=subject)
+        reviewer.until(row, "/queue/?q=Parcel+of")
+    for box in reviewer.page.locator("[name=draft]").all():
+        box.check()
+    reviewer.page.get_by_role("button", name="Read and approve together").click()
+    reviewer.page.locator(".batch__letter").first.wait_for()
+    camera.take("batch", reviewer)
+    camera.approve("Duplicate charge")
+    camera.take("after-decision", reviewer)
+    paper = camera.person("reviewer", key="paper", viewport=PAPER)
+    paper.go("/queue/?state=rejected")
+    paper.page.locator(".queue__list a.row__who").first.click()
+    paper.page.locator("#letter-head").wait_for()
+    paper.page.emulate_media(media="print")
+    camera.take("printed-draft", paper)
+    refused = camera.person("reviewer", key="refused")
+    refused.is_conflict_expected = True
+    refused.go("/policies/rules/new/")
+    camera.take("no-right", refused)
+
+
+def capacity(camera: Photographer) -> None:
+    operator = camera.person("operator")
+    operator.go("/insights/")
+    camera.take("insights", operator)
 
 
 def stale(camera: Photographer) -> None:
@@ -128,17 +206,51 @@ def outcomes(camera: Photographer) -> None:
 
 
 def stopped(camera: Photographer) -> None:
-    camera.approve("Saturday market")
-    camera.approve("Gutschein")
+    slow = "Stop writing to me"
+    camera.demo.sandbox.post("faults", route="send", contains=slow, action="delay", options={"ms": 1500})
+    grant = camera.question(slow)["grant_id"]
+    before = camera.demo.requested(grant)
     operator = camera.person("operator")
     operator.go("/operations/")
     operator.page.get_by_label("Why").fill("The agent promises discounts nobody agreed to.")
+    for words in (slow, "Saturday market", "Gutschein"):
+        camera.approve(words)
+    camera.demo.wait_for_request(grant, before)
     operator.press("Stop all sending")
     operator.says("Stopped.")
     # The acknowledgement is shown once; the picture is of the page as everybody finds it afterwards.
     operator.go("/operations/")
     operator.page.locator("#condition dl, #condition table, #condition ul").first.wait_for()
     camera.take("operations-stopped", operator)
+    operator.go("/policies/switch/")
+    camera.take("switch-proof", operator)
+
+
+def notices(camera: Photographer) -> None:
+    reviewer = camera.person("reviewer")
+    reviewer.until(reviewer.page.locator(".told__row").nth(5), "/notices/")
+    draft = reviewer.page.locator(".told__row", has_text="Duplicate charge").get_by_role("link")
+    reviewer.go(draft.get_attribute("href") or "")
+    reviewer.page.get_by_label("Reason or note").fill("Both charges were right.")
+    reviewer.press("Reject")
+    reviewer.until(reviewer.page.get_by_text("Rejected by"), "/notices/?show=all")
+    camera.take("notices", reviewer)
+    reviewer.go("/notices/settings/")
+    page = reviewer.page
+    page.get_by_label("Email address").fill("mara.okafor@harbourlane.example")
+    page.get_by_label("Time zone").select_option("Europe/London")
+    page.get_by_label("Quiet from").fill("20:00")
+    page.get_by_label("Quiet until").fill("07:30")
+    page.set_viewport_size(LONG)
+    camera.take("notice-settings", reviewer)
+    page.set_viewport_size(DESK)
+    admin = camera.person("admin")
+    admin.go("/policies/notices/new/")
+    admin.page.get_by_label("Name").fill("Support desk in Slack")
+    admin.page.get_by_label("Slack channel or address").fill("C024BE91L")
+    admin.page.set_viewport_size(LONG)
+    camera.take("notice-channel", admin)
+    admin.page.set_viewport_size(DESK)
 
 
 def audit(camera: Photographer) -> None:
@@ -151,7 +263,97 @@ def audit(camera: Photographer) -> None:
     camera.take("audit", operator)
 
 
-SCENES: list[Callable[[Photographer], None]] = [queue_and_drafts, stale, outcomes, audit, stopped]
+def rules_and_lists(camera: Photographer) -> None:
+    admin = camera.person("admin")
+    for kind, entries in (("deny", DENIED), ("allow", ALLOWED)):
+        for pattern, note in entries:
+            admin.go("/policies/recipients/")
+            add = admin.page.locator("#add")
+            add.get_by_label("List").select_option(kind)
+            add.get_by_label("Addresses and domains, one a line").fill(pattern)
+            add.get_by_label("Note").fill(note)
+            admin.press("Add to the list")
+            admin.says("1 entry was added.")
+    admin.go("/policies/recipients/")
+    camera.take("recipients", admin)
+    admin.go("/policies/rules/import/")
+    admin.page.get_by_label("Rules and lists as JSON").fill(
+        json.dumps({"lists": [RIVALS], "rules": [NO_RIVALS]})
+    )
+    admin.press("Show what it would do")
+    admin.press("Take it in")
+    asked = camera.demo.customer(
+        "trade@harbourlane.example",
+        subject="Quote for 200 bowls",
+        body="<p>What would 200 bowls cost us?</p>",
+        **{"from": {"email": "buying@tableware.example", "name": "Tableware Buying"}},
+    )
+    camera.demo.reply(
+        "trade@harbourlane.example",
+        asked,
+        to="buying@tableware.example",
+        subject="Quote for 200 bowls",
+        body="<p>200 bowls are GBP 1,480.00.</p>",
+    )
+    reviewer = camera.person("reviewer")
+    reviewer.open_draft("Quote for 200 bowls")
+    camera.take("refused", reviewer)
+    reviewer.page.locator(".gates a[href*='/policies/rules/']").first.click()
+    reviewer.page.get_by_role("heading", name="Evaluations that named it").wait_for()
+    admin.go(reviewer.page.url)
+    camera.take("rule", admin)
+
+
+def modes_and_caps(camera: Photographer) -> None:
+    admin = camera.person("admin")
+    admin.go("/policies/")
+    camera.take("policies", admin)
+    admin.page.locator("tr", has_text="support@").get_by_role("link", name="Gated sends").click()
+    admin.page.get_by_label("Monitored monitored").check()
+    admin.press("Show what changes")
+    admin.page.locator("#preview").wait_for()
+    camera.take("mode", admin)
+    admin.go("/policies/simulate/")
+    admin.page.locator("#id_mailbox").select_option(label="support@harbourlane.example")
+    admin.page.locator("#id_rules").fill(json.dumps([NO_NEW_AMOUNTS], indent=1))
+    admin.page.locator("main form .btn--sign").click()
+    admin.page.locator("#result").wait_for()
+    admin.page.evaluate("scrollTo(0, 0)")
+    camera.take("simulation", admin)
+    admin.go("/policies/history/")
+    camera.take("evaluations", admin)
+    admin.go("/policies/caps/new/")
+    admin.page.get_by_label("Name").fill("Trade fair")
+    admin.page.get_by_label("Sends a day").fill("600")
+    admin.page.get_by_label("Ceiling of the provider").select_option(label="Gmail: 500 a day")
+    admin.press("Keep this policy")
+    admin.says("Added. It holds for whatever it is attached to.")
+    tall = camera.person("admin", key="tall", viewport=TALL)
+    tall.go("/policies/caps/")
+    camera.take("caps", tall)
+
+
+def needs_a_person(camera: Photographer) -> None:
+    reviewer = camera.person("reviewer")
+    item = reviewer.page.get_by_role("link", name="my second letter")
+    reviewer.until(item, "/needs-a-person/")
+    item.first.click()
+    camera.take("needs-a-person", reviewer)
+
+
+SCENES: list[Callable[[Photographer], None]] = [
+    queue_and_drafts,
+    beside_other_desks,
+    stale,
+    outcomes,
+    audit,
+    needs_a_person,
+    notices,
+    rules_and_lists,
+    modes_and_caps,
+    stopped,
+    capacity,
+]
 
 
 def main(wanted: list[str]) -> None:

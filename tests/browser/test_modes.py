@@ -23,7 +23,7 @@ def open_modes(one):
     one.page.get_by_role("heading", name="Oversight mode", exact=True).wait_for()
 
 
-@pytest.mark.row("004-14")
+@pytest.mark.row("D8", "004-14")
 def test_an_admin_sees_the_preview_and_changes_the_mode_with_a_reason(demo, person, script):
     admin = person("admin", script=script)
     open_modes(admin)
@@ -41,7 +41,9 @@ def test_an_admin_sees_the_preview_and_changes_the_mode_with_a_reason(demo, pers
         password.fill(admin.demo.passwords["admin"])
     admin.press("Change to autonomous")
     admin.says("The mode is autonomous from the next action of its agents on.")
-    admin.says("A month without a rejected draft.")
+    change = admin.page.locator("section[aria-labelledby=history-head] tbody tr").first.inner_text()
+    for word in ("admin", "gated_send", "autonomous", "A month without a rejected draft."):
+        assert word in change
     picture(admin, f"changed-{script}")
 
     operator = person("operator", script=script)

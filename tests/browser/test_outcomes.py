@@ -7,7 +7,7 @@ def test_a_bounce_comes_back_to_its_approver_and_is_corrected_into_a_new_draft(d
     draft = letter("hard-bounce@example.net")
     reviewer = person("reviewer", script=script)
     reviewer.open_draft(draft.subject)
-    reviewer.press("Approve and send")
+    reviewer.decide("Approve and send")
     reviewer.watch("Hard bounce", within="#decide")
 
     reviewer.until(reviewer.page.get_by_role("link", name=draft.subject), "/follow-ups/")
@@ -25,7 +25,7 @@ def test_a_corrected_mail_arrives_once_it_is_approved(demo, person, letter):
     draft = letter("hard-bounce@example.net")
     reviewer = person("reviewer")
     reviewer.open_draft(draft.subject)
-    reviewer.press("Approve and send")
+    reviewer.decide("Approve and send")
     reviewer.watch("Hard bounce", within="#decide")
     reviewer.until(reviewer.page.get_by_role("link", name=draft.subject), "/follow-ups/")
     reviewer.page.get_by_role("link", name=draft.subject).click()
@@ -33,7 +33,7 @@ def test_a_corrected_mail_arrives_once_it_is_approved(demo, person, letter):
     reviewer.press("Make the corrected draft")
     reviewer.open_draft(draft.subject)
 
-    reviewer.press("Approve and send")
+    reviewer.decide("Approve and send")
 
     reviewer.watch("Delivered", within="#decide")
     assert [sent["to"][0]["email"] for sent in demo.sent(draft.subject)] == [
@@ -46,7 +46,7 @@ def test_a_complaint_is_escalated_to_a_colleague(demo, person, letter):
     draft = letter("complaint@example.net")
     reviewer, operator = person("reviewer"), person("operator")
     reviewer.open_draft(draft.subject)
-    reviewer.press("Approve and send")
+    reviewer.decide("Approve and send")
     reviewer.watch("Complaint", within="#decide")
     reviewer.until(reviewer.page.get_by_role("link", name=draft.subject), "/follow-ups/")
     reviewer.page.get_by_role("link", name=draft.subject).click()
@@ -65,7 +65,7 @@ def test_a_follow_up_is_closed_with_a_reason(person, letter):
     draft = letter("soft-bounce@example.net")
     reviewer = person("reviewer")
     reviewer.open_draft(draft.subject)
-    reviewer.press("Approve and send")
+    reviewer.decide("Approve and send")
     reviewer.watch("Soft bounce", within="#decide")
     reviewer.until(reviewer.page.get_by_role("link", name=draft.subject), "/follow-ups/")
     reviewer.page.get_by_role("link", name=draft.subject).click()

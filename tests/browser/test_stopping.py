@@ -1,6 +1,7 @@
 """The switch: anybody stops, an operator resumes with a password, what was held leaves only by hand."""
 
 import contextlib
+import re
 
 import pytest
 import requests
@@ -56,7 +57,7 @@ def test_an_approval_while_stopped_is_held_and_says_so(demo, person, letter, ope
     reviewer.open_draft(draft.subject)
     reviewer.says("Sending is stopped: an approval is kept and held")
 
-    reviewer.press("Approve and send")
+    reviewer.decide("Approve and send")
 
     reviewer.watch("It leaves only after an operator resumes it")
     assert demo.sent(draft.subject) == []
@@ -67,7 +68,7 @@ def test_a_mail_in_its_undo_hold_does_not_leave_once_sending_is_stopped(demo, pe
     draft = letter(mailbox="slow")
     reviewer = person("reviewer")
     reviewer.open_draft(draft.subject)
-    reviewer.press("Approve and send")
+    reviewer.decide("Approve and send")
     reviewer.page.get_by_role("button", name="Undo").first.wait_for()
 
     stop(operator)
@@ -97,7 +98,7 @@ def test_held_mail_leaves_only_when_it_is_resumed_itself(demo, person, letter, o
     stop(operator)
     reviewer = person("reviewer")
     reviewer.open_draft(draft.subject)
-    reviewer.press("Approve and send")
+    reviewer.decide("Approve and send")
     reviewer.watch("It leaves only after an operator resumes it")
 
     resume(operator)
@@ -110,6 +111,35 @@ def test_held_mail_leaves_only_when_it_is_resumed_itself(demo, person, letter, o
     operator.says("asks every check again and leaves if all pass")
     reviewer.watch("Accepted by the provider")
     assert len(demo.sent(draft.subject)) == 1
+
+
+@pytest.mark.row("000-33", "K24")
+def test_the_proof_of_a_stop_has_its_time_and_what_was_under_way(demo, person, letter, operator):
+    mail = letter()
+    # Below the time that the desk waits for a reply, so that the send is under way and still ends well.
+    demo.sandbox.post("faults", route="send", contains=mail.subject, action="delay", options={"ms": 1700})
+    operator.go("/operations/")
+    operator.page.get_by_label("Why").fill("The proof is wanted.")
+    reviewer = person("reviewer")
+    reviewer.open_draft(mail.subject)
+    before = demo.requested(mail.grant)
+    reviewer.press("Approve and send")
+    demo.wait_for_request(mail.grant, before)
+    operator.press("Stop all sending")
+    operator.says("Stopped.")
+
+    operator.go("/policies/switch/")
+
+    proof = operator.page.locator("section.sheet", has_text="The proof is wanted.")
+    facts = proof.locator(".facts").inner_text()
+    assert re.search(r"\d\.\d{3} s from the flip until nothing was under way", facts)
+    assert re.search(r"Begun after it\s+none", facts)
+    assert re.search(r"Allowed again\s+not yet", facts)
+    proof.get_by_role("link", name=mail.subject).wait_for()
+    assert proof.locator("[role=img] .proof__post").count() == 1
+    resume(operator)
+    operator.go("/policies/switch/")
+    assert "not yet" not in proof.locator(".facts").inner_text()
 
 
 def test_a_reviewer_may_stop_and_may_not_resume(person, operator):

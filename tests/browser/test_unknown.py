@@ -21,7 +21,7 @@ def hide_every_trace(faults, subject):
 def become_unknown(person, draft):
     reviewer = person("reviewer")
     reviewer.open_draft(draft.subject)
-    reviewer.press("Approve and send")
+    reviewer.decide("Approve and send")
     reviewer.watch("It is not sent again by itself; a person decides.")
     return reviewer
 
@@ -39,7 +39,7 @@ def test_a_send_without_a_reply_is_found_by_itself(demo, person, letter):
     reviewer = person("reviewer")
     reviewer.open_draft(draft.subject)
 
-    reviewer.press("Approve and send")
+    reviewer.decide("Approve and send")
 
     reviewer.watch("Accepted by the provider")
     assert len(demo.sent(draft.subject)) == 1

@@ -5,6 +5,7 @@ They are forked, so that a process costs milliseconds instead of the start of Dj
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -13,8 +14,9 @@ import traceback
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
-from django.db import connections
+from django.db import connection, connections
 
 from config.processes import die_with_parent
 
@@ -85,10 +87,33 @@ class Child:
         return True
 
 
+def _check_closed() -> None:
+    """Fail if a thread of this process has the SQLite file open: a child that inherits that corrupts the file.
+
+    See https://www.sqlite.org/howtocorrupt.html, "carrying an open database connection across a fork".
+    """
+    if connection.vendor != "sqlite":
+        return
+    if _is_open(str(connection.settings_dict["NAME"])):
+        # A closed connection stays open while its last cursor waits for the collector, as in an old traceback.
+        gc.collect()
+    if _is_open(str(connection.settings_dict["NAME"])):
+        raise AssertionError("a thread has the database file open; close its connection first")
+
+
+def _is_open(name: str) -> bool:
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            if str(descriptor.readlink()).startswith(name):
+                return True
+    return False
+
+
 def start(action: Callable[[], int | None], *, failpoint: str = "") -> Child:
     """Run the action in a process of its own, armed with a failpoint; its result is the exit code."""
     # A connection that two processes share breaks for both.
     connections.close_all()
+    _check_closed()
     sys.stdout.flush()
     sys.stderr.flush()
     with warnings.catch_warnings():

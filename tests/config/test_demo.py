@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from config.management.commands.demo import FOREIGN, any_free_port
+from config.management.commands.demo import FOREIGN, any_free_port, kept_logins
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_SECONDS = 90
@@ -37,7 +37,8 @@ class Demo:
             except (FileNotFoundError, ProcessLookupError):
                 continue
             if parent == self.process.pid:
-                names = [word for word in ("sandbox", "config.wsgi", "worker", "beat") if word in command]
+                words = ("sandbox", "config.wsgi", "--queues=celery", "--queues=webhooks", "beat")
+                names = [word for word in words if word in command]
                 found[names[0]] = int(folder.name)
         return found
 
@@ -75,13 +76,19 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-def signed_in(url: str, password: str) -> requests.Response:
+@contextmanager
+def signed_in(demo: Demo) -> Iterator[tuple[requests.Session, requests.Response]]:
+    """The reviewer's browser, and the page that the sign-in led to."""
     with requests.Session() as browser:
         browser.trust_env = False
-        page = browser.get(f"{url}/accounts/login/", timeout=10)
+        page = browser.get(f"{demo.url}/accounts/login/", timeout=10)
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)[1]
-        fields = {"login": "reviewer", "password": password, "csrfmiddlewaretoken": token}
-        return browser.post(f"{url}/accounts/login/", data=fields, timeout=10)
+        fields = {
+            "login": "reviewer",
+            "password": demo.passwords["reviewer"],
+            "csrfmiddlewaretoken": token,
+        }
+        yield browser, browser.post(f"{demo.url}/accounts/login/", data=fields, timeout=10)
 
 
 def wait_until_ready(url: str) -> dict[str, Any]:
@@ -103,7 +110,8 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_the_demo_lets_the_reviewer_in_and_ends_with_ctrl_c(state: Path) -> None:
     with running_demo(state) as demo:
-        page = signed_in(demo.url, demo.passwords["reviewer"])
+        with signed_in(demo) as (_browser, page):
+            pass
         readiness = wait_until_ready(demo.url)
         children = demo.children()
         demo.process.send_signal(signal.SIGINT)
@@ -111,9 +119,21 @@ def test_the_demo_lets_the_reviewer_in_and_ends_with_ctrl_c(state: Path) -> None
     assert page.url == f"{demo.url}/queue/"
     assert page.status_code == 200
     assert readiness["ready"], readiness
-    assert set(children) == {"sandbox", "config.wsgi", "worker", "beat"}
+    assert set(children) == {"sandbox", "config.wsgi", "--queues=celery", "--queues=webhooks", "beat"}
     assert code == 0
     assert [name for name, pid in children.items() if not is_gone(pid)] == []
+
+
+@pytest.mark.slow
+def test_a_fresh_demo_soon_has_a_message_that_only_a_person_may_answer(state: Path) -> None:
+    deadline = time.monotonic() + LIMIT_SECONDS
+    with running_demo(state) as demo, signed_in(demo) as (browser, _page):
+        listed = ""
+        while "Order 47960, my second letter" not in listed and time.monotonic() < deadline:
+            time.sleep(0.2)
+            listed = browser.get(f"{demo.url}/needs-a-person/", timeout=10).text
+    assert "Order 47960, my second letter" in listed
+    assert "Legal threats and positions" in listed
 
 
 @pytest.mark.slow
@@ -121,13 +141,37 @@ def test_a_second_run_keeps_the_logins_and_a_dead_process_ends_all(state: Path) 
     kept = (state / "demo-logins").read_text() if (state / "demo-logins").exists() else None
     with running_demo(state) as demo:
         children = demo.children()
-        os.kill(children["worker"], signal.SIGKILL)
+        os.kill(children["--queues=celery"], signal.SIGKILL)
         rest = demo.process.stdout.read()
         code = demo.process.wait(LIMIT_SECONDS)
     assert kept in (None, (state / "demo-logins").read_text())
     assert code == 1
     assert "The worker process ended by itself" in rest
     assert [name for name, pid in children.items() if not is_gone(pid)] == []
+
+
+@pytest.mark.slow
+def test_a_dead_process_is_named_though_its_log_is_gone(state: Path) -> None:
+    with running_demo(state) as demo:
+        (state / "logs" / "worker.log").unlink()
+        os.kill(demo.children()["--queues=celery"], signal.SIGKILL)
+        rest = demo.process.stdout.read()
+        code = demo.process.wait(LIMIT_SECONDS)
+    assert code == 1
+    assert "The worker process ended by itself" in rest
+    assert "Traceback" not in rest
+
+
+def test_a_role_that_an_earlier_demo_lacked_changes_no_other_login(settings: Any, tmp_path: Path) -> None:
+    settings.VAR_DIR = tmp_path
+    first = kept_logins()
+    (tmp_path / "demo-logins").write_text(f"reviewer {first['reviewer']}\n")
+
+    later = kept_logins()
+
+    assert later["reviewer"] == first["reviewer"]
+    assert later.keys() == first.keys()
+    assert kept_logins() == later
 
 
 def test_a_taken_port_is_named_with_a_way_out(tmp_path: Path) -> None:

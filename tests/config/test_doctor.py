@@ -5,7 +5,10 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from audit.record import SYSTEM
 from config.management.commands import doctor
+from gateway.tasks import sweep_webhooks
+from gateway.webhooks import endpoints
 from tests.processes import Sandbox
 
 pytestmark = pytest.mark.django_db
@@ -26,6 +29,25 @@ def test_a_desk_without_a_provider_is_told_what_to_set() -> None:
 
 def test_a_desk_without_a_worker_is_told_to_start_one() -> None:
     assert "start the worker and beat processes" in said_by_doctor()
+
+
+def test_webhooks_without_a_worker_are_told_of_once_somebody_is_to_be_told(settings) -> None:
+    settings.NOTIFICATIONS_TO_LOOPBACK = True
+    before = doctor.check_webhooks_worker()
+    endpoints.make(
+        actor=SYSTEM, name="Shop", url="http://127.0.0.1:9/hook", types=["email.sent"], mailboxes=[]
+    )
+
+    check = doctor.check_webhooks_worker()
+
+    assert before.is_well
+    assert (check.is_well, "start the webhooks process" in check.says) == (False, True)
+
+
+def test_a_worker_that_takes_webhooks_is_seen() -> None:
+    sweep_webhooks()
+
+    assert "last sign of life" in doctor.check_webhooks_worker().says
 
 
 def test_the_provider_and_its_clock_are_asked(sandbox: Sandbox, connected_settings: object) -> None:

@@ -64,7 +64,7 @@ def test_an_idle_session_ends(client: Client, mara: User) -> None:
     used_at(client, time.time() - 1801)
     answer = client.get("/accounts/password/change/")
     assert answer.status_code == 302
-    assert answer["Location"] == "/accounts/login/?next=%2Faccounts%2Fpassword%2Fchange%2F"
+    assert answer["Location"] == "/accounts/login/?ended=yes&next=%2Faccounts%2Fpassword%2Fchange%2F"
 
 
 def test_a_session_ends_twelve_hours_after_signing_in(client: Client, mara: User) -> None:
@@ -98,7 +98,7 @@ def test_htmx_is_told_to_sign_in_again_at_a_fixed_place(client: Client, mara: Us
     used_at(client, time.time() - 1801)
     answer = client.get("/accounts/password/change/?next=//evil.example", headers={"HX-Request": "true"})
     assert answer.status_code == 401
-    assert answer["HX-Redirect"] == "/accounts/login/"
+    assert answer["HX-Redirect"] == "/accounts/login/?ended=yes"
 
 
 def test_every_answer_has_a_request_id_of_its_own(client: Client) -> None:

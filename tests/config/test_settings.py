@@ -100,6 +100,8 @@ def test_production_on_this_machine_may_do_without_https(load: Load) -> None:
         ("BASE_URL", "desk.example"),
         ("NYLAS_API_URI", "api.us.nylas.com"),
         ("SECRET_KEY_FILE", "/does/not/exist"),
+        ("SMTP_PORT", "0"),
+        ("SMTP_KEY_FILE", "/run/secrets/key.pem"),
     ],
 )
 def test_a_value_that_makes_no_sense_stops_the_start_and_is_named(load: Load, name: str, value: str) -> None:

@@ -69,9 +69,9 @@ MUTANTS: tuple[Mutant, ...] = (
         DISPATCH,
         f"{CRASHES}::test_a_worker_killed_in_the_middle_of_its_post_is_never_repeated",
         (
-            "        result = _dispatch_locked(send, lock)\n",
-            '        with __import__("django.db.transaction").db.transaction.atomic():\n'
             "            result = _dispatch_locked(send, lock)\n",
+            '            with __import__("django.db.transaction").db.transaction.atomic():\n'
+            "                result = _dispatch_locked(send, lock)\n",
         ),
     ),
     _mutant(

@@ -24,7 +24,8 @@ class Page:
         ]
 
     def text(self, element=None):
-        return " ".join("".join((self.root if element is None else element).itertext()).split())
+        """What a person reads: without windows that are closed, and without hints that are no part of a name."""
+        return " ".join("".join(_read(self.root if element is None else element)).split())
 
     def button(self, name):
         found = [element for element in self.all("button") if self.text(element) == name]
@@ -67,6 +68,19 @@ class Page:
 
     def classed(self, name):
         return [element for element in self.root.iter() if name in (element.get("class") or "").split()]
+
+
+def _read(element):
+    if not isinstance(element.tag, str):  # a comment
+        return
+    if element.tag == "dialog" and element.get("open") is None:
+        return
+    if element.tag == "kbd" and element.get("aria-hidden") == "true":
+        return
+    yield element.text or ""
+    for child in element:
+        yield from _read(child)
+        yield child.tail or ""
 
 
 class Browser(Client):

@@ -1,15 +1,19 @@
 """People, mailboxes, conversations and drafts for page tests, made through the product's own transitions."""
 
 import hashlib
+import io
 import itertools
 from datetime import UTC, datetime, timedelta
 
 from django.contrib.auth import get_user_model
+from PIL import Image
 
-from agentmail.mail_html import clean, is_html, to_text
+from agentmail.mail_html import to_text
+from agentmail.mirror import content_fields
 from agentmail.models import Mailbox, Message, RuleEvaluation
 from agentmail.types import Address, ThreadSnapshot
 from approvals.content import Attachment, Content
+from approvals.file_kinds import kind_of
 from approvals.freshness import ThreadLook, fingerprint_of
 from approvals.models import AttachmentBlob, Membership
 from approvals.transitions import drafts
@@ -49,8 +53,7 @@ def message(
         to=fields.pop("to", [{"email": "priya.nair@example.org" if mine else box.address}]),
         subject=fields.pop("subject", "Order 48213 arrived with two plates broken"),
         snippet=to_text(body)[:100],
-        body_html=clean(body) if is_html(body) else "",
-        body_text=to_text(body) if is_html(body) else body,
+        **content_fields(body),
         date=int((START + timedelta(minutes=minutes)).timestamp()),
         **fields,
     )
@@ -58,14 +61,23 @@ def message(
 
 def file(data=b"%PDF-1.4 replacement note", filename="replacement-48213.pdf", content_type="application/pdf"):
     sha256 = hashlib.sha256(data).hexdigest()
-    AttachmentBlob.objects.get_or_create(sha256=sha256, defaults={"size": len(data), "content": data})
+    AttachmentBlob.objects.get_or_create(
+        sha256=sha256, defaults={"size": len(data), "content": data, "kind": kind_of(data)}
+    )
     return Attachment(
         id=f"file-{next(_numbers)}",
         filename=filename,
         content_type=content_type,
         size=len(data),
         sha256=sha256,
+        kind=kind_of(data),
     )
+
+
+def picture(width=3, height=2, filename="plate.png", content_type="image/png", kind="PNG"):
+    drawn = io.BytesIO()
+    Image.new("RGB", (width, height), "red").save(drawn, kind)
+    return file(drawn.getvalue(), filename, content_type)
 
 
 def content(box, **fields):

@@ -94,3 +94,10 @@ def test_every_page_carries_its_security_headers(desk):
 @pytest.mark.parametrize("name", ["400", "403", "404", "500", "csrf"])
 def test_an_error_page_stands_without_request_and_database(name):
     assert "Countersign" in render_to_string(f"{name}.html")
+
+
+def test_whoever_was_signed_out_is_told_why(db):
+    page = browser().page("/accounts/login/?ended=yes")
+
+    assert "You were signed out here" in page.text()
+    assert "signed out" not in browser().page("/accounts/login/").text()

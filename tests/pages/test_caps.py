@@ -1,13 +1,15 @@
 """The caps page and its forms, the switch of the dry run, and the word beside it."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from approvals import rehearsal
 from approvals.transitions import sends as transitions
 from audit.record import SYSTEM
 from policies import caps, changes, mailbox_settings
-from policies.models import OrganisationCap, Policy, Reservation, Workspace
+from policies.models import OrganisationCap, Policy, Reservation, Workspace, WorkspaceMember
 from tests.pages import scenes
 from tests.pages import sends as scene_sends
 from tests.pages.pages import browser
@@ -122,6 +124,69 @@ def test_only_mailboxes_that_a_person_sees_are_listed(desk, support, orders):
 
     assert support.address in text
     assert orders.address not in text
+
+
+def test_the_page_takes_as_many_questions_for_one_mailbox_as_for_three(carol):
+    policy = caps.add_policy(actor=SYSTEM, name="Sliding", window="sliding")
+    client = admin(carol)
+
+    def questions():
+        client.get(path_of("caps"))
+        with CaptureQueriesContext(connection) as captured:
+            client.get(path_of("caps"))
+        return len(captured)
+
+    rehearse("one@example.com", policy)
+    for_one = questions()
+    rehearse("two@example.com", policy)
+    rehearse("three@example.com", policy)
+
+    assert questions() == for_one
+
+
+def rehearse(address, policy):
+    box = scenes.mailbox(address)
+    settings = {"policy": policy, "dry_run_since": caps.database_now(), "delivery": "dry_run"}
+    mailbox_settings.write(box.pk, version=0, actor=SYSTEM, **settings)
+    Reservation.objects.create(mailbox_id=box.pk, send_key=str(box.pk), reserved_at=caps.database_now())
+    changes.create(Workspace, actor=SYSTEM, name=address)
+
+
+def test_mailboxes_come_in_pages_and_a_form_comes_back_to_its_own(carol):
+    boxes = [scenes.mailbox(f"box{number:02}@example.com") for number in range(52)]
+    client = admin(carol)
+
+    first = client.page(path_of("caps"))
+    [more] = first.all("a", rel="next")
+    second = client.page(more.get("href"))
+
+    assert boxes[49].address in first.text() and boxes[50].address not in first.text()
+    assert boxes[51].address in second.text() and boxes[49].address not in second.text()
+    answer = client.post(
+        path_of("cap_attach") + "?after=" + more.get("href").partition("after=")[2],
+        {"scope": f"mailbox:{boxes[51].pk}", "version": 0, "policy": default().pk},
+    )
+    assert answer["Location"] == more.get("href")
+
+
+def test_a_damaged_page_address_of_the_caps_says_so(carol):
+    assert "This page address is damaged" in admin(carol).page(path_of("caps") + "?after=zzz").text()
+
+
+def test_a_reader_opens_the_policy_that_the_list_leads_to(desk, support):
+    page = desk.page(path_of("cap_policy"))
+
+    assert (page.status, "Admins change this." in page.text()) == (200, True)
+
+
+def test_a_reader_sees_only_the_workspaces_of_their_mailboxes(desk, support):
+    mine = changes.create(Workspace, actor=SYSTEM, name="Mine")
+    changes.create(Workspace, actor=SYSTEM, name="Others")
+    changes.create(WorkspaceMember, actor=SYSTEM, workspace=mine, mailbox_id=support.pk)
+
+    text = desk.page(path_of("caps")).text()
+
+    assert "Mine" in text and "Others" not in text
 
 
 def test_an_admin_adds_a_policy_and_attaches_it(carol, support):

@@ -308,6 +308,117 @@ def test_hidden_text_of_a_draft_is_told(desk, support):
     assert "It holds text that its reader will not see." in page.text(page.classed("notes")[0])
 
 
+def full_of_notes(support, **fields):
+    return scenes.draft_in_thread(
+        support,
+        **{
+            "to": (Address("oskar@evil.example", "boss@example.org"),),
+            "cc": (Address("priya.nair@examp1e.org"),),
+            "bcc": (Address("records@stranger.example"),),
+            "subject": "Invoice of €500",
+            "body": "Dear Ingrid,\n\npay €500 at https://pay.evil.example/now, password: hunter22.\u200b",
+            "attachments": (scenes.file(filename="a.exe"),),
+        }
+        | fields,
+    )
+
+
+def note_links(page):
+    return [link.get("href") for link in page.classed("notes")[0].iter("a")]
+
+
+def test_each_note_leads_to_the_place_that_caused_it(desk, support):
+    page = desk.page(address(full_of_notes(support)))
+
+    ids = [element.get("id") for element in page.root.iter() if element.get("id")]
+    marked = [page.text(element) for element in page.all("mark")]
+    assert len(note_links(page)) > 10
+    assert [link for link in note_links(page) if link.removeprefix("#") not in ids] == []
+    for text in ("Ingrid", "€500", "pay.evil.example", "hunter22.[U+200B]"):
+        assert text in marked
+
+
+def test_each_mark_in_the_letter_leads_to_its_note(desk, support):
+    page = desk.page(address(full_of_notes(support)))
+
+    ids = [element.get("id") for element in page.all("li")]
+    references = [link.get("href") for link in page.classed("ref")]
+    assert len(references) > 3
+    assert [link for link in references if link.removeprefix("#") not in ids] == []
+
+
+def test_notes_lead_to_the_letter_as_sent_from_a_view_of_the_changes(desk, support, alice):
+    draft = full_of_notes(support)
+    edit(draft, alice, body="pay €500 today")
+
+    page = desk.page(address(draft))
+
+    assert page.all("mark") == []
+    assert {link.partition("#")[0] for link in note_links(page)} == {f"{address(draft)}?view=sent"}
+    assert "€500" in [
+        page.text(element) for element in desk.page(address(draft), data={"view": "sent"}).all("mark")
+    ]
+
+
+def test_an_older_version_is_not_marked_with_notes_about_the_current_one(desk, support, alice):
+    draft = full_of_notes(support)
+    edit(draft, alice, body="nothing of that")
+
+    assert desk.page(address(draft), data={"view": "original"}).all("mark") == []
+
+
+@pytest.mark.row("003-07")
+def test_an_answer_whose_subject_or_recipient_is_of_another_conversation_is_told(desk, support):
+    text = desk.page(address(full_of_notes(support))).text()
+
+    assert "It may answer in the wrong conversation." in text
+    assert "Its subject has no word in common with that of the conversation." in text
+    assert "Nobody in To took part in the conversation." in text
+
+
+@pytest.mark.row("003-07")
+def test_words_of_a_complaint_in_the_answered_message_are_told(desk, support):
+    message = scenes.message(support, "t", body="I am furious about the plates.")
+
+    page = desk.page(address(scenes.draft(support, messages=[message])))
+
+    assert "furious" in page.text(page.classed("notes")[0])
+    assert "#answered" in note_links(page)
+
+
+def test_excerpts_in_notes_are_escaped_and_their_hidden_characters_shown(desk, support):
+    hostile = "<script>alert(1)</script>@evil.example\u202e"
+    draft = scenes.draft_in_thread(
+        support,
+        to=(Address("priya.nair@example.org", hostile),),
+        subject=f"password: 1{hostile}",
+        body="<p>Dear Priya</p><p hidden>&lt;script&gt;alert(1)&lt;/script&gt;\u202e</p>"
+        '<a href="https://evil.example/">www.bank.example &lt;script&gt;alert(1)&lt;/script&gt;</a>',
+        is_plaintext=False,
+        attachments=(scenes.file(filename="<script>alert(1)</script>\u202e.exe"),),
+    )
+
+    page = desk.page(address(draft))
+    text = page.text(page.classed("notes")[0])
+
+    assert text.count("<script>alert(1)</script>") >= 5
+    assert "[U+202E]" in text
+    assert "<script>alert" not in page.html
+    assert "\u202e" not in page.html
+
+
+def test_notes_cost_no_more_questions_however_many_there_are(alice, support):
+    client = browser(alice)
+    cc = tuple(Address(f"x@stranger{number}.example") for number in range(20))
+    one, many = full_of_notes(support), full_of_notes(support, cc=cc, body="pay €1, €2, €3 " * 50)
+    client.page(address(one))
+
+    asked = queries_of(client, address(many))
+
+    assert len(asked) == len(queries_of(client, address(one)))
+    assert len(asked) <= 33, "\n".join(query[:280] for query in asked)
+
+
 def test_a_plain_answer_has_no_notes(desk, support):
     assert desk.page(address(scenes.draft_in_thread(support))).classed("notes") == []
 
@@ -323,6 +434,20 @@ def test_the_history_shows_both_logs_newest_first(desk, support):
     assert len(lines) == 2
     assert "Draft arrived" in lines[0]
     assert "rule-18" in lines[1]
+
+
+def test_the_history_speaks_in_words_and_not_in_codes(desk, support):
+    message = scenes.message(support, "t")
+    draft = scenes.draft(support, messages=[message])
+    evaluation = scenes.evaluation(support, message.provider_id, stage="inbox_processing")
+
+    [history] = desk.page(address(draft)).all("section", id="history")
+    said = "".join(history.itertext())
+
+    assert "The agent put a draft up for review." in said
+    assert "arrival of a message" in said.lower()
+    for code in ("approvals.draft.arrived", "inbox_processing", evaluation.provider_id):
+        assert code not in said
 
 
 def test_evaluations_of_other_messages_are_left_out(desk, support):
@@ -378,7 +503,7 @@ def test_a_rejection_is_recorded_with_its_reason_and_shown(desk, support):
     response = desk.post(address(draft, "reject"), decision_values(page, reason="The price is wrong"))
 
     assert response.status_code == 302
-    shown = desk.page(response["Location"]).text()
+    shown = desk.page(address(draft)).text()
     assert "Rejected by Alice Reviewer" in shown
     assert "The price is wrong" in shown
 
@@ -387,9 +512,9 @@ def test_a_request_for_changes_goes_back_with_its_note(desk, support):
     draft = scenes.draft_in_thread(support)
     page = desk.page(address(draft))
 
-    response = desk.post(address(draft, "request_changes"), decision_values(page, reason="Name the date"))
+    desk.post(address(draft, "request_changes"), decision_values(page, reason="Name the date"))
 
-    assert "Sent back to the agent by Alice Reviewer" in desk.page(response["Location"]).text()
+    assert "Sent back to the agent by Alice Reviewer" in desk.page(address(draft)).text()
 
 
 def test_a_decision_about_an_older_version_is_refused_and_loses_nothing(desk, support, alice):
@@ -480,7 +605,8 @@ def test_an_auditor_reads_and_is_offered_no_verb(dave, support):
 
 def refresh_address(page):
     [matter] = page.all("div", id="matter")
-    return matter.get("hx-get")
+    [beside] = page.all("input", name="beside")
+    return f"{matter.get('hx-get')}&beside={beside.get('value')}"
 
 
 def test_a_refresh_without_news_is_answered_with_204(desk, support):
@@ -533,7 +659,7 @@ def test_a_draft_that_answers_a_request_is_linked_with_the_earlier_one(desk, sup
 def test_the_next_draft_is_one_click_away(desk, support):
     first = scenes.draft_in_thread(support, subject="first")
     second = scenes.draft_in_thread(support, subject="second")
-    Draft.objects.filter(pk=second.pk).update(expires_at=second.expires_at + timedelta(hours=1))
+    Draft.objects.filter(pk=second.pk).update(queue_at=second.queue_at + timedelta(hours=1))
 
     page = desk.page(address(first))
 
@@ -562,4 +688,38 @@ def test_the_draft_page_takes_the_same_queries_for_one_message_and_thirty(alice,
     one, thirty = queries_of(client, address(short)), queries_of(client, address(long))
 
     assert len(one) == len(thirty), "\n".join(thirty)
-    assert len(thirty) <= 31, "\n".join(query[:280] for query in thirty)
+    assert len(thirty) <= 32, "\n".join(query[:280] for query in thirty)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_low"),
+    [
+        ("<p>It left on Monday.</p>", True),
+        (f"<p>{'It left on Monday. ' * 40}</p>", False),
+        ("<p>One.</p>" * 12, False),
+    ],
+)
+def test_a_short_mail_takes_a_low_frame(alice, support, body, is_low):
+    draft = scenes.draft_in_thread(support, body=body, is_plaintext=False)
+
+    page = browser(alice).page(address(draft))
+
+    assert ("frame--low" in page.html.partition('class="letter"')[2]) is is_low
+
+
+def test_the_head_of_a_draft_says_its_risk_with_what_no_note_tells(desk, support):
+    draft = scenes.draft_in_thread(support, body="Dear Oskar,\n\nthe password is hunter22.")
+
+    [said] = desk.page(address(draft)).classed("talk__risk")
+
+    assert "".join(said.itertext()) == "High risk; no category"
+
+
+@pytest.mark.parametrize(("state", "seconds"), [("pending", "1.5"), ("rejected", "4")])
+def test_an_open_draft_shows_what_others_decide_within_two_seconds(desk, support, state, seconds):
+    draft = scenes.draft_in_thread(support)
+    Draft.objects.filter(pk=draft.pk).update(state=state)
+
+    [matter] = desk.page(address(draft)).all("div", id="matter")
+
+    assert matter.get("hx-trigger") == f"every {seconds}s, shown"

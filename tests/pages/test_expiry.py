@@ -33,6 +33,29 @@ def test_three_quarters_of_the_time_bring_a_warning_to_queue_and_page(support, a
         assert ("expires soon" in shown) is is_warned
 
 
+def test_what_a_draft_waited_before_its_agent_answered_is_no_reason_to_warn(support, alice):
+    draft = aged(scenes.draft(support), 0.5)
+    Draft.objects.filter(pk=draft.pk).update(arrived_at=draft.arrived_at - timedelta(days=9))
+
+    assert "expires soon" not in browser(alice).page(f"/drafts/{draft.public_id}/").text().casefold()
+
+
+@pytest.mark.parametrize("share", [0.74, 0.76])
+@pytest.mark.parametrize("state", ["pending", "stale", "changes_requested"])
+def test_the_head_of_a_phone_says_of_the_expiry_what_the_rail_says(support, alice, state, share):
+    draft = aged(scenes.draft(support), share)
+    Draft.objects.filter(pk=draft.pk).update(
+        state=state, stale_reason="new_message" if state == "stale" else ""
+    )
+
+    page = browser(alice).page(f"/drafts/{draft.public_id}/")
+
+    [head], [rail] = page.classed("phonehead"), page.classed("rail__top")
+    [said] = [page.text(one) for one in head.iter("span") if "mark" in one.get("class", "")]
+    assert said.startswith("Expires")
+    assert said in page.text(rail)
+
+
 @pytest.mark.row("004-39")
 @pytest.mark.parametrize("state", ["stale", "changes_requested"])
 def test_a_draft_that_waits_for_something_else_is_warned_about_too(support, alice, state):

@@ -203,3 +203,12 @@ def test_a_mark_is_valid_html():
 def test_an_unknown_state_cannot_be_shown():
     with pytest.raises(KeyError):
         marks.mark("draft", "nonsense")
+
+
+def test_a_run_of_one_invisible_character_takes_few_marks():
+    shown = mail.visible("a" + "\u200b" * 100_000 + "\u202e" + "b")
+
+    assert shown == (
+        'a<span class="ctl">[U+200B]</span><span class="ctl">\u00d7100000</span><span class="ctl">[U+202E]</span>b'
+    )
+    assert mail.visible("\u200b" * 3).count("[U+200B]") == 3

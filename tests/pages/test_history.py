@@ -223,6 +223,21 @@ def test_every_message_that_arrived_has_its_evaluation_in_the_list(support, bob)
     assert "Category Billing." in browser(bob).page(LIST).text()
 
 
+def test_the_message_that_a_draft_answers_is_found_in_its_own_mailbox_only(support, orders):
+    answered = scenes.message(support, "t-1", provider_id="m-1")
+    scenes.message(orders, "t-9", provider_id="m-1")
+    draft = scenes.draft(support, messages=[answered])
+    for box in (support, orders):
+        inbound_rules.judge_new(box)
+
+    def shown(person):
+        found = [line.get("inbound") for line in lines(person, f"?draft={draft.public_id}")]
+        return [inbound.mailbox for inbound in found if inbound]
+
+    assert shown(scenes.person("both", "operator", support, orders)) == [support]
+    assert shown(scenes.person("other", "operator", orders)) == []
+
+
 @pytest.mark.row("001-30")
 def test_pages_of_three_sources_lose_and_double_nothing(support, bob):
     draft = scenes.draft(support)

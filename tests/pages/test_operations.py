@@ -6,6 +6,7 @@ from django.core.cache import cache
 from agentmail.models import ProviderEvent, WebhookRejection
 from approvals import switchboard
 from approvals.models import Heartbeat, Send
+from approvals.operations import processes
 from audit.clock import database_now
 from audit.models import Entry
 from policies import switch
@@ -259,6 +260,21 @@ def test_a_worker_that_is_alive_and_one_that_is_silent_are_told_apart(mara):
 
     assert "fresh:1 alive" in shown
     assert "old:2 silent for 10 min" in shown
+
+
+def test_a_silent_worker_is_flagged_though_the_one_for_webhooks_is_alive(mara):
+    now = database_now()
+    Heartbeat.objects.create(kind="webhooks", name="fresh:1/webhooks", at=now)
+    Heartbeat.objects.create(kind="worker", name="dead:2", at=now - timedelta(minutes=10))
+    Heartbeat.objects.create(kind="worker", name="gone:3", at=now - timedelta(minutes=20))
+
+    found = {one.name: (one.is_alive, one.is_latest) for one in processes(now)}
+
+    assert found == {
+        "fresh:1/webhooks": (True, True),
+        "dead:2": (False, True),
+        "gone:3": (False, False),
+    }
 
 
 def test_a_worker_of_another_version_is_marked(mara):

@@ -11,7 +11,9 @@ from agentmail.client import configured_client
 from approvals import mailboxes, provider_drift, provider_rules
 from audit.models import Entry
 from audit.record import SYSTEM
+from policies import changes
 from policies.models import ProviderIntent, ProviderKind, Workspace, WorkspaceMember
+from tests.database import read_only
 from tests.pages import scenes, sends
 from tests.pages.pages import browser
 
@@ -24,6 +26,7 @@ POLICY = {
     "limit_spam_retention_period": "14",
     "spam_sensitivity": "1.0",
 }
+OOPS = {"request_id": "r", "error": {"type": "api.internal_error", "message": "oops"}}
 RULE = {
     "name": "No mail there",
     "trigger": "outbound",
@@ -258,6 +261,77 @@ def test_an_object_is_deleted_only_as_it_was_shown(desk):
     assert provider_rules.listed(ProviderKind.POLICY) == []
 
 
+def test_a_deletion_of_what_somebody_else_changed_shows_it_as_held_now(desk):
+    held = make_policy()
+    provider_rules.change(ProviderKind.POLICY, held.id, {"name": "Theirs"}, seen=None, actor=SYSTEM)
+
+    page = desk.submit(f"/policies/provider/policies/{held.id}/delete/", {"seen": held.seen})
+
+    assert "Nothing was deleted" in page.html
+    assert "you wrote" not in page.html
+
+
+def test_a_limit_that_is_held_cannot_be_emptied_because_the_provider_would_keep_it(desk):
+    held = make_policy(limits={"limit_count_daily_email_sent": 100})
+    address = f"/policies/provider/policies/{held.id}/"
+    shown = desk.page(address).form_values_of_post(address)
+
+    page = desk.submit(address, shown | {"limit_count_daily_email_sent": ""})
+
+    assert (page.status, "stays as the provider holds it" in page.html) == (422, True)
+    assert 'href="#provider_limit_count_daily_email_sent"' in page.html
+
+
+def test_an_object_is_deleted_though_what_its_page_shows_beside_it_cannot_be_read(desk, sandbox):
+    desk.post("/policies/provider/rules/new/", RULE)
+    held = the(ProviderKind.RULE)
+    sandbox.post("faults", route="list_lists", action="reply", times=0, options={"status": 500, "body": OOPS})
+
+    answer = desk.post(f"/policies/provider/rules/{held.id}/delete/", {"seen": held.seen})
+
+    assert answer.status_code == 302
+    assert provider_rules.listed(ProviderKind.RULE) == []
+
+
+def test_a_refused_deletion_is_said_though_the_fields_cannot_be_read_again(desk, sandbox):
+    desk.post("/policies/provider/rules/new/", RULE)
+    held = the(ProviderKind.RULE)
+    refusal = {"request_id": "r", "error": {"type": "invalid_request_error", "message": "rule is in use"}}
+    sandbox.post("faults", route="delete_rule", action="reply", options={"status": 400, "body": refusal})
+    sandbox.post("faults", route="list_lists", action="reply", times=0, options={"status": 500, "body": OOPS})
+
+    page = desk.submit(f"/policies/provider/rules/{held.id}/delete/", {"seen": held.seen})
+
+    assert (page.status, "rule is in use" in page.html) == (422, True)
+
+
+def test_values_that_were_added_before_a_removal_was_refused_are_said_to_be_there(desk, sandbox):
+    held = make_list("old.example")
+    refusal = {"request_id": "r", "error": {"type": "invalid_request_error", "message": "list is locked"}}
+    sandbox.post("faults", route="remove_items", action="reply", options={"status": 400, "body": refusal})
+
+    page = desk.submit(
+        f"/policies/provider/lists/{held.id}/items/", {"add": "new.example", "remove": "old.example"}
+    )
+
+    assert page.status == 422
+    assert "The values to add are in the list now; none was removed." in page.html
+    assert "list is locked" in page.html and "Nothing was changed" not in page.html
+    typed = page.form_values_of_post(f"/policies/provider/lists/{held.id}/items/")
+    assert (typed["add"].strip(), typed["remove"].strip()) == ("", "old.example")
+
+
+def test_a_value_too_long_to_be_removed_is_refused_before_anything_is_added(desk):
+    held = make_list("old.example")
+
+    page = desk.submit(
+        f"/policies/provider/lists/{held.id}/items/", {"add": "new.example", "remove": "x" * 501}
+    )
+
+    assert (page.status, "a value may have 500" in page.html) == (422, True)
+    assert provider_rules.items_of(held.id) == ["old.example"]
+
+
 @pytest.mark.parametrize("tab", ["", "policies/", "rules/", "lists/", "workspaces/"])
 def test_a_silent_provider_gives_the_page_with_a_sentence(desk, connected_settings, tab):
     connected_settings.NYLAS_API_URI = "http://127.0.0.1:9"
@@ -270,8 +344,7 @@ def test_a_silent_provider_gives_the_page_with_a_sentence(desk, connected_settin
 
 
 def test_a_change_without_an_answer_is_not_said_to_have_failed(desk, sandbox):
-    error = {"request_id": "r", "error": {"type": "api.internal_error", "message": "oops"}}
-    sandbox.post("faults", route="post_policy", action="reply", options={"status": 500, "body": error})
+    sandbox.post("faults", route="post_policy", action="reply", options={"status": 500, "body": OOPS})
 
     page = desk.submit("/policies/provider/policies/new/", POLICY)
 
@@ -282,12 +355,10 @@ def test_a_change_without_an_answer_is_not_said_to_have_failed(desk, sandbox):
 
 def test_every_change_is_recorded_before_it_is_asked_and_with_the_answer(desk):
     held = make_policy()
-    Entry.objects.all().order_by("pk")
+    address = f"/policies/provider/policies/{held.id}/"
+    shown = desk.page(address).form_values_of_post(address)
 
-    desk.post(
-        f"/policies/provider/policies/{held.id}/",
-        POLICY | {"seen": held.seen, "name": "Renamed", "limit_count_daily_email_sent": "50"},
-    )
+    desk.post(address, shown | {"name": "Renamed", "limit_count_daily_email_sent": "50"})
 
     asked, answered = Entry.objects.filter(
         actor_kind="person", action__startswith="approvals.provider"
@@ -341,6 +412,58 @@ def test_a_push_that_is_refused_says_what_was_done_and_what_not(desk, sandbox):
     assert "done Change: Policy “A”" in shown
     assert any(one.startswith("refused Change: Policy “B”: name is taken") for one in shown)
     assert any(one.startswith("not done Change: List “Free mail”") for one in shown)
+
+
+def test_a_push_that_the_provider_leaves_in_the_middle_says_what_was_done(desk, sandbox):
+    desk.post("/policies/provider/deny/")
+    sandbox.post("faults", route="list_rules", nth=3, action="reply", options={"status": 500, "body": OOPS})
+
+    page = desk.submit("/policies/provider/push/")
+
+    assert page.status == 422
+    shown = [page.text(one) for one in page.root.iter("li")]
+    assert "done Make: List “Countersign denied domains”" in shown
+    assert any("so this was not asked for" in one for one in shown)
+    assert any(one.endswith("An earlier step was not done.") for one in shown)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_push_without_a_database_that_takes_writes_asks_nothing_and_says_so(desk):
+    desk.post("/policies/provider/deny/")
+    desk.get("/policies/provider/")
+
+    with read_only():
+        page = desk.submit("/policies/provider/push/")
+
+    assert (page.status, "The database takes no writes" in page.html) == (422, True)
+    assert provider_rules.listed(ProviderKind.LIST) == []
+
+
+def test_what_somebody_else_wants_meanwhile_is_shown_with_the_difference(desk):
+    held = make_policy()
+    address = f"/policies/provider/policies/{held.id}/"
+    desk.post(f"{address}keep/")
+    shown = desk.page(address).form_values_of_post(f"{address}keep/")
+    intent = ProviderIntent.objects.get()
+    changes.change(ProviderIntent, intent.pk, version=1, actor=SYSTEM, wanted={"name": "Theirs"})
+
+    page = desk.submit(f"{address}keep/", shown)
+
+    assert page.status == 409
+    assert [page.text(one) for one in page.all("ins")] == ["Theirs"]
+    assert [page.text(one) for one in page.all("del")] == ["Support"]
+    assert ProviderIntent.objects.get().wanted == {"name": "Theirs"}
+    assert desk.post(f"{address}keep/", page.form_values_of_post(f"{address}keep/")).status_code == 302
+
+
+def test_a_rule_is_not_kept_for_a_workspace_that_is_not_there(desk):
+    desk.post("/policies/provider/rules/new/", RULE)
+    held = the(ProviderKind.RULE)
+
+    page = desk.submit(f"/policies/provider/rules/{held.id}/keep/", {"scope": "workspace:999"})
+
+    assert (page.status, 'href="#keep_scope"' in page.html) == (422, True)
+    assert not ProviderIntent.objects.exists()
 
 
 def test_the_operations_page_says_when_the_last_look_found_a_difference(desk):
@@ -498,3 +621,17 @@ def test_mailboxes_that_a_reader_does_not_see_are_not_named(box, sandbox):
 
     assert "support@harbour.example" in page.html
     assert not re.search("secret@harbour", page.html)
+
+
+def test_a_list_of_more_values_than_a_wish_holds_is_not_wanted(desk):
+    most = provider_rules.MOST_ITEMS_READ
+    held = make_list("first.example")
+    values = [f"d{number}.example" for number in range(most)]
+    for start in range(0, most, 1000):
+        configured_client().add_items(held.id, values[start : start + 1000])
+
+    page = desk.submit(f"/policies/provider/lists/{held.id}/keep/", {})
+
+    assert page.status == 422
+    assert f"more than {most} values" in page.text()
+    assert not ProviderIntent.objects.exists()

@@ -41,7 +41,7 @@ def test_a_refresh_without_a_session_is_told_to_sign_in(db):
     response = browser().get(QUEUE, headers={"HX-Request": "true"})
 
     assert response.status_code == 401
-    assert response["HX-Redirect"] == "/accounts/login/"
+    assert response["HX-Redirect"] == "/accounts/login/?ended=yes"
 
 
 def test_an_empty_queue_says_so(desk):
@@ -66,11 +66,19 @@ def test_the_queue_shows_recipient_subject_age_and_expiry(desk, support):
 
 
 def test_the_draft_that_expires_first_is_on_top(desk, support):
-    late = scenes.draft_in_thread(support, subject="late")
+    support.expiry_hours = 200
+    scenes.draft_in_thread(support, subject="late")
+    support.expiry_hours = 72
     scenes.draft_in_thread(support, subject="soon")
-    Draft.objects.filter(pk=late.pk).update(expires_at=timezone.now() + timedelta(days=9))
 
     assert subjects(desk.page(QUEUE)) == ["soon", "late"]
+
+
+def test_a_draft_of_high_risk_stands_before_what_came_earlier(desk, support):
+    scenes.draft_in_thread(support, subject="Order, normal")
+    scenes.draft_in_thread(support, subject="Order, high", bcc=(Address("sam@elsewhere.example"),))
+
+    assert subjects(desk.page(QUEUE)) == ["Order, high", "Order, normal"]
 
 
 def test_drafts_of_other_mailboxes_are_not_listed(desk, support, orders):
@@ -165,7 +173,7 @@ def test_paging_visits_every_draft_once(desk, support, monkeypatch):
     same = timezone.now() + timedelta(hours=5)
     for number in range(5):
         draft = scenes.draft_in_thread(support, subject=f"draft {number}")
-        Draft.objects.filter(pk=draft.pk).update(expires_at=same)
+        Draft.objects.filter(pk=draft.pk).update(queue_at=same)
 
     found, address = [], QUEUE
     while address:
@@ -300,3 +308,31 @@ def test_the_page_of_ten_thousand_pending_is_no_heavier_than_that_of_a_hundred(d
         scenes.draft_in_thread(support)
 
     assert len(desk.page(QUEUE).html) <= few * 1.05
+
+
+def test_a_row_says_its_risk_and_the_two_most_consequential_reasons(desk, support):
+    scenes.draft_in_thread(
+        support,
+        body="Dear Oskar,\n\nthe password is hunter22.",
+        bcc=(Address("priya.nair@example.org"),),
+    )
+
+    [said] = desk.page(QUEUE).classed("row__risk")
+
+    assert "".join(said.itertext()) == "High: may hold a secret, reader in Bcc1 more"
+
+
+def test_a_row_whose_risk_was_not_told_says_nothing_of_it(desk, support):
+    draft = scenes.draft_in_thread(support)
+    Draft.objects.filter(pk=draft.pk).update(risk=None)
+
+    assert desk.page(QUEUE).classed("row__risk") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "trigger"), [("", "every 1.5s, shown"), ("?state=rejected", "every 4s, shown")]
+)
+def test_a_list_where_a_decision_can_show_asks_for_news_more_often(desk, query, trigger):
+    [body] = desk.page(QUEUE + query).all("div", id="queue-list")
+
+    assert body.get("hx-trigger") == trigger

@@ -143,6 +143,14 @@ def test_a_list_editor_sees_no_mail(liam, support):
     assert "Recipients" in browser(liam).page(LIST).text()
 
 
+def test_an_entry_leads_to_its_evaluations_whoever_may_read_them(lena, alice, support):
+    made = entry("deny", "rival.example")
+    history = f"{reverse('approvals:history')}?rule=recipiententry%3A{made.pk}"
+
+    assert history in browser(alice).page(address(made)).html
+    assert reverse("approvals:history") not in browser(lena).page(address(made)).html
+
+
 def test_entries_of_foreign_mailboxes_are_not_listed(eve, support, orders):
     entry("deny", "support-only.example", support.scope)
     entry("deny", "orders-only.example", orders.scope)

@@ -390,6 +390,30 @@ def test_values_are_searched_paged_and_taken_out(carol, value_list):
     assert not value_list.items.filter(value="rival.test").exists()
 
 
+def test_a_search_or_value_that_no_database_takes_finds_and_removes_nothing(carol, value_list):
+    client = browser(carol)
+    address = reverse("approvals:value_list", args=[value_list.pk])
+
+    found = client.page(f"{address}?q=%00&after=%00")
+    taken = client.post(
+        reverse("approvals:value_list_take", args=[value_list.pk]), {"value": ["rival\0.test"]}
+    )
+
+    assert len(found.all("input", name="value")) == 2
+    assert taken.status_code == 302
+    assert value_list.items.count() == 2
+
+
+@pytest.mark.parametrize("version", ["", "0", "x"])
+def test_a_list_is_not_removed_by_a_page_that_does_not_say_what_it_showed(carol, value_list, version):
+    answer = browser(carol).post(
+        reverse("approvals:value_list_remove", args=[value_list.pk]), {"version": version}
+    )
+
+    assert answer.status_code == 409
+    assert ValueList.objects.filter(pk=value_list.pk).exists()
+
+
 def test_a_list_in_use_is_not_removed_and_names_its_rules(carol, value_list):
     condition = {
         "field": "recipient.domain",
@@ -467,6 +491,7 @@ def test_a_faulty_import_is_reported_by_item(carol):
 
     assert page.status == 422
     assert "rules[0].actions[0].type" in page.html
+    assert "Line 1:" in page.text()
     assert "dance" in page.all("textarea")[0].text
 
 
@@ -495,3 +520,16 @@ def test_an_admin_sees_the_rules_of_a_workspace_that_no_mailbox_is_in_yet(carol)
 
     assert made.name in page.text()
     assert "workspace Board" in page.text()
+
+
+def test_a_list_editor_is_led_to_the_lists_and_to_no_page_that_refuses(leo):
+    client = browser(leo)
+
+    front = client.page(reverse("approvals:recipients"))
+    places = [one.get("href") for one in front.all("nav", id="places")[0].iter("a")]
+
+    assert client.get("/").url == reverse("approvals:recipients")
+    assert places == [reverse("approvals:policies"), reverse("approvals:audit")]
+    assert [client.get(place).status_code for place in places] == [200, 200]
+    assert "Stop all sending" not in front.text()
+    assert "List editor" in front.html

@@ -1,5 +1,9 @@
 import pytest
 
+from approvals.models import Draft
+from audit.record import SYSTEM
+from policies import categories
+from policies.models import Category
 from tests.pages import scenes, sends
 
 pytestmark = pytest.mark.django_db
@@ -87,3 +91,43 @@ def test_sent_asks_the_database_equally_often_for_one_row_and_three(box, mara, c
 
 def test_strangers_are_sent_to_the_sign_in_page(client):
     assert client.get("/sent/").status_code == 302
+
+
+def judge(person, draft, **fields):
+    client = sends.signed_in(person)
+    return client.post(f"/drafts/{draft.public_id}/compare/", fields, follow=True)
+
+
+@pytest.mark.row("K19")
+def test_a_reviewer_confirms_on_its_page_that_a_mail_was_wrong(box, mara):
+    draft = scenes.draft(box, subject="Re: Two plates")
+    Draft.objects.filter(pk=draft.pk).update(category="shipping_status")
+    row = Category.objects.get(key="shipping_status")
+    categories.edit(row.pk, version=row.version, actor=SYSTEM, tier="auto")
+    sends.accepted(draft, mara)
+
+    shown = sends.words(judge(mara, draft, would_send="no", wrong_kind="fact", note="The day."))
+
+    assert "Kept. “Shipping status” waits for an approval from now on." in shown
+    assert "Mara Okafor: it was wrong A fact is wrong" in shown
+
+
+def test_a_word_without_what_was_wrong_is_asked_for_at_its_field(box, mara):
+    draft = scenes.draft(box, subject="Re: Two plates")
+    sends.accepted(draft, mara)
+
+    response = judge(mara, draft, would_send="no", wrong_kind="", note="The day.")
+
+    assert response.status_code == 422
+    assert "Say what was wrong with it." in sends.words(response)
+    assert "The day." in sends.words(response)
+
+
+def test_who_may_not_decide_is_asked_nothing_about_a_sent_mail(box, mara):
+    draft = scenes.draft(box, subject="Re: Two plates")
+    sends.accepted(draft, mara)
+
+    for name, role, is_asked in (("olga", "operator", False), ("nina", "reviewer", True)):
+        reader = scenes.person(name, role, box)
+        shown = sends.words(sends.signed_in(reader).get(f"/drafts/{draft.public_id}/"))
+        assert ("Was it right?" in shown) is is_asked

@@ -47,8 +47,46 @@ def test_a_stricter_mode_shows_what_it_would_block(support, alice):
         "waits for a person": (2, 0),
         "blocked": (0, 2),
     }
-    assert "2 drafts would fare otherwise" in page.text()
+    assert "2 drafts would be treated differently" in page.text()
     assert "oversight_mode is read_only" in page.text()
+
+
+def test_the_bars_have_a_legend_of_every_colour(support, alice):
+    scenes.draft_in_thread(support)
+
+    page = submitted(alice, support)
+
+    [legend] = page.classed("legend")
+    named = {
+        part.get("class"): page.text(entry)
+        for entry in legend.iter("li")
+        for part in entry.iter()
+        if part.get("class")
+    }
+    assert named == {
+        "fate-leaves": "leaves by itself",
+        "fate-waits": "waits for a person",
+        "fate-blocked": "blocked",
+    }
+
+
+def test_a_difference_is_a_plain_nought_or_a_number_with_its_sign(support, alice):
+    scenes.draft_in_thread(support)
+    scenes.draft_in_thread(support)
+
+    page = submitted(alice, support, mode="read_only")
+
+    [table] = page.classed("counts")
+    rows = [[page.text(cell) for cell in row.iter("td")] for row in table.iter("tr")]
+    assert [row[-1] for row in rows if row] == ["0", "\N{MINUS SIGN}2", "+2"]
+
+
+def test_a_colon_parts_the_gate_from_its_sentence(support, alice):
+    scenes.draft_in_thread(support)
+
+    page = submitted(alice, support, mode="read_only")
+
+    assert "Mode: oversight_mode is read_only" in page.text()
 
 
 def test_other_rules_show_which_drafts_they_would_block(support, alice):

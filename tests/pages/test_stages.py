@@ -1,12 +1,14 @@
 """Held mail that is resumed in stages, and the proof of each stop."""
 
+import re
 from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
+from django.db.models import F
 
-from approvals import proof, stages, switchboard
-from approvals.models import Attempt, Send, StagedRelease
+from approvals import proof, stages, sweeps, switchboard
+from approvals.models import Attempt, Decision, Send, StagedRelease
 from approvals.transitions import sends as transitions
 from audit.clock import database_now
 from audit.models import Entry
@@ -87,6 +89,37 @@ def test_it_ends_when_all_were_resumed_and_says_so(box, mara, olga):
     assert release.ended_at is not None
     assert "All of them were resumed." in browser(olga).page(PAGE).text()
     assert Entry.objects.filter(action="approvals.stages.ended").count() == 1
+
+
+def wait(one, minutes):
+    """Move the ends of an approval into the past, which to the desk is the same as waiting."""
+    by = timedelta(minutes=minutes)
+    Decision.objects.filter(pk=one.decision_id).update(valid_until=F("valid_until") - by)
+    Send.objects.filter(pk=one.pk).update(valid_until=F("valid_until") - by)
+
+
+@pytest.mark.row("K31")
+def test_an_approval_does_not_run_out_before_its_turn(box, mara, olga):
+    first, second, not_asked_for = held(box, mara, 3)
+    stages.start(box.scope, person=olga, per_hour=1, count=2)
+
+    for one in (first, second, not_asked_for):
+        wait(one, minutes=100)
+    sweeps.run_out_approvals()
+
+    waiting = Send.objects.filter(state="queued").values_list("pk", flat=True)
+    assert list(waiting) == [second.pk]
+
+
+def test_an_approval_that_ran_out_during_the_stop_is_not_revived(box, mara, olga):
+    (late,) = held(box, mara, 1)
+    wait(late, minutes=31)
+
+    stages.start(box.scope, person=olga, per_hour=1, count=1)
+    sweeps.run_out_approvals()
+
+    late.refresh_from_db()
+    assert (late.state, late.draft.state) == ("stopped", "pending")
 
 
 def test_no_more_than_asked_for_is_resumed(box, mara, olga):
@@ -180,6 +213,16 @@ def test_the_proof_names_what_was_under_way_and_counts_what_began_after(box, mar
     page = browser(olga).page("/policies/switch/")
     assert "Re: Under way" in page.text()
     assert "wrong prices" in page.text()
+
+
+def test_the_picture_of_a_stop_is_labelled_though_nothing_was_under_way(box, olga):
+    switchboard.stop_as(SYSTEM, switch.GLOBAL, reason="wrong prices")
+
+    page = browser(olga).page("/policies/switch/")
+
+    [axis], [legend] = page.classed("proof__axis"), page.classed("legend")
+    assert re.fullmatch(r"0 s ?\d\.\d{3} s after the stop", page.text(axis))
+    assert [page.text(entry) for entry in legend.iter("li")] == ["the stop", "nothing under way any more"]
 
 
 def test_a_send_that_began_after_a_stop_would_be_shown(box, mara, olga):

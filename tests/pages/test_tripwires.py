@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 
 from agentmail.types import ReplyClass
 from approvals import switchboard, tripwires
@@ -77,6 +78,32 @@ def test_too_many_hard_bounces_stop_the_mailbox_with_the_numbers(box, mara):
     entry = Entry.objects.get(action="policies.switch.tripped")
     assert (entry.outcome, entry.mailbox_id, entry.data["bounced"]) == ("bounces", box.pk, 2)
     assert Entry.objects.get(action="policies.switch.engaged").actor_kind == "system"
+
+
+@pytest.fixture
+def unstoppable(box):
+    """The switch of the mailbox cannot be written, as by a broken row or disk."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMP TRIGGER unstoppable BEFORE UPDATE ON policies_switch "
+            f"WHEN NEW.scope = '{box.scope}' BEGIN SELECT RAISE(ABORT, 'broken'); END"
+        )
+    yield box
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER unstoppable")
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the trigger is written for SQLite")
+def test_a_mailbox_that_cannot_be_stopped_leaves_the_others_watched(unstoppable, mara):
+    limit()
+    other = scenes.mailbox("other@example.com", undo_seconds=0)
+    omar = scenes.person("omar", "reviewer", other)
+    bounced(unstoppable, mara, 6)
+    bounced(other, omar, 6)
+
+    assert tripwires.check_all() == 1
+
+    assert not is_open(other)
 
 
 def test_one_bounce_of_two_trips_nothing(box, mara):

@@ -175,6 +175,7 @@ def test_a_domain_is_kept_in_its_plain_form_once() -> None:
 def test_settings_begin_with_the_default_and_are_written_once() -> None:
     assert categories.settings().least_confidence == 0.8
     categories.write_settings(version=0, actor=ADMIN, least_confidence=0.9)
+    assert ClassifierSettings.objects.get().pk == categories.SETTINGS_ID
 
     with pytest.raises(changes.Conflict):
         categories.write_settings(version=0, actor=ADMIN, least_confidence=0.5)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from policies.evidence import Share, category_thresholds, suggests_auto
+from policies.evidence import AUTOMATIC_CATEGORY, Share, are_met, thresholds
 
 ENOUGH = {"days": 14, "compared": 100, "wrong": 0}
 
 
 @pytest.mark.row("K19")
 def test_fourteen_days_a_hundred_drafts_and_nothing_wrong_suggest_automatic() -> None:
-    assert suggests_auto(category_thresholds(**ENOUGH))
+    assert are_met(thresholds(AUTOMATIC_CATEGORY, **ENOUGH))
 
 
 @pytest.mark.row("K19")
 @pytest.mark.parametrize("short", [{"days": 13}, {"compared": 99}, {"wrong": 1}])
 def test_one_threshold_that_is_missed_is_enough_not_to(short: dict[str, int]) -> None:
-    thresholds = category_thresholds(**(ENOUGH | short))
+    asked = thresholds(AUTOMATIC_CATEGORY, **(ENOUGH | short))
 
-    assert not suggests_auto(thresholds)
-    assert [one.name for one in thresholds if not one.is_met] == list(short)
+    assert not are_met(asked)
+    assert [one.name for one in asked if not one.is_met] == list(short)
 
 
 @pytest.mark.row("003-38")

@@ -120,6 +120,16 @@ def test_a_list_that_is_known_gets_what_it_lacks(db):
         (json.dumps({"lists": [{**LIST, "type": "x"}]}), "lists[0].type", "domain"),
         (json.dumps({"lists": [LIST, {**LIST, "id": ""}]}), "lists[1].name", "two lists"),
         (json.dumps({"lists": [LIST, {**LIST, "name": "Other"}]}), "lists[1].id", "two lists"),
+        (
+            json.dumps({"lists": [LIST, {**LIST, "name": "Other", "id": LIST_ID.upper()}]}),
+            "lists[1].id",
+            "two lists",
+        ),
+        (json.dumps({"lists": [{**LIST, "name": ["Blocked"]}]}), "lists[0].name", "text"),
+        (json.dumps({"lists": [{**LIST, "description": {"a": 1}}]}), "lists[0].description", "text"),
+        (json.dumps({"lists": [{**LIST, "id": 7}]}), "lists[0].id", "text"),
+        ('{"rules": [], "rules": []}', "", "“rules” twice"),
+        ('{"lists": [{"name": "A", "type": "word", "name": "B"}]}', "", "“name” twice"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_named_by_its_place(db, text, path, named):
@@ -128,6 +138,38 @@ def test_what_is_wrong_with_a_file_is_named_by_its_place(db, text, path, named):
 
     [fault] = [fault for fault in refusal.value.faults if fault.path == path]
     assert named in fault.sentence
+
+
+def test_each_fault_names_the_line_on_which_its_object_begins(db):
+    bad = {**RULE, "name": "", "actions": [{"type": "dance"}]}
+    text = json.dumps({"lists": [LIST], "rules": [RULE, bad]}, indent=2)
+
+    with pytest.raises(Invalid) as refusal:
+        exchange.planned(text)
+
+    lines = text.splitlines()
+    begins = {fault.path: lines[fault.line - 1 : fault.line + 1] for fault in refusal.value.faults}
+    assert begins == {
+        "rules[1].name": ["    {", '      "name": "",'],
+        "rules[1].actions[0].type": ["        {", '          "type": "dance"'],
+    }
+
+
+def test_a_rule_finds_its_list_however_the_id_is_written(db):
+    written = {"field": "recipient.domain", "operator": "in_list", "value": [LIST_ID.upper()]}
+
+    taken({**RULE, "match": {"conditions": [written]}}, lists_=[{**LIST, "id": f"urn:uuid:{LIST_ID}"}])
+
+    assert mine().get().conditions[0]["value"] == [LIST_ID]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_export_reads_the_lists_at_one_query_count(db, count, django_assert_num_queries):
+    for number in range(count):
+        taken(lists_=[{"name": f"List {number}", "type": "domain", "items": ["a.test"]}])
+
+    with django_assert_num_queries(2):
+        exchange.exported([])
 
 
 def test_one_bad_rule_keeps_everything_out(db):

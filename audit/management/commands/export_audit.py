@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from audit import export
+from audit.models import Entry
 
 
 def moment(text: str) -> datetime:
@@ -45,9 +47,11 @@ class Command(BaseCommand):
     ) -> None:
         if since and until and since >= until:
             raise CommandError("--since must be before --until.")
-        lines = {"jsonl": export.json_lines, "csv": export.csv_lines}[form](
-            export.selected(since=since, until=until, mailbox_id=mailbox)
-        )
+        chosen: dict[str, Any] = {"since": since, "until": until, "mailbox_id": mailbox}
+        entries = export.selected(**chosen)
+        if output is not None:
+            entries = self._counted(entries, export.count(**chosen))
+        lines = {"jsonl": export.json_lines, "csv": export.csv_lines}[form](entries)
         if output is None:
             for line in lines:
                 self.stdout.write(line, ending="")
@@ -59,6 +63,16 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"--output {output} cannot be written: {error.strerror}.") from error
         self.stdout.write(f"written: {output}")
+
+    def _counted(self, entries: Iterable[Entry], total: int) -> Iterator[Entry]:
+        """The entries as they are, while standard error says how many were written, in steps of a twentieth."""
+        step = max(export.CHUNK, total // 20)
+        number = 0
+        for number, entry in enumerate(entries, start=1):
+            yield entry
+            if number % step == 0:
+                self.stderr.write(f"{number:,} of {total:,} entries")
+        self.stderr.write(f"{number:,} of {max(number, total):,} entries, all of them")
 
 
 def write_new(path: Path, lines: Iterable[str]) -> None:

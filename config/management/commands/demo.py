@@ -30,6 +30,7 @@ ROLES = {
     "operator": "operator",
     "admin": "admin",
     "auditor": "auditor",
+    "list_editor": "list_editor",
 }
 START_SECONDS = 60.0
 MARK = "COUNTERSIGN_DEMO"
@@ -46,6 +47,8 @@ FOREIGN = [
     "NYLAS_API_KEY",
     "NYLAS_WEBHOOK_SECRET",
     "FAILPOINT",
+    "EMAIL_HOST",
+    "EMAIL_HOST_PASSWORD",
     "TRUSTED_PROXY_COUNT",
     "LOG_FORMAT",
     "STATIC_MANIFEST",
@@ -204,7 +207,8 @@ class Command(BaseCommand):
                 stdout=io.StringIO(),
             )
             connections.close_all()
-            supervisor.start(self.worker())
+            supervisor.start(self.worker("worker", "celery"))
+            supervisor.start(self.worker("webhooks", "webhooks"))
             supervisor.start(self.beat())
             self.wait_for(f"{settings.BASE_URL}{settings.LOGIN_REDIRECT_URL}", supervisor)
             self.announce(passwords)
@@ -247,9 +251,10 @@ class Command(BaseCommand):
             ],
         )
 
-    def worker(self) -> Program:
+    def worker(self, name: str, queue: str) -> Program:
         flags = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING"]
-        return Program("worker", [sys.executable, "-m", "celery", "--app=config", "worker", *flags])
+        command = [sys.executable, "-m", "celery", "--app=config", "worker", f"--queues={queue}"]
+        return Program(name, [*command, *flags])
 
     def beat(self) -> Program:
         flags = ["--loglevel=WARNING", "--pidfile="]
@@ -267,10 +272,9 @@ class Command(BaseCommand):
 
     def check_alive(self, supervisor: Supervisor) -> None:
         if dead := supervisor.first_dead():
-            log = supervisor.log_path(dead)
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
             raise CommandError(
-                f"The {dead} process ended by itself, so everything is stopped. {log} ends with:\n{tail}"
+                f"The {dead} process ended by itself, so everything is stopped. "
+                f"{last_lines(supervisor.log_path(dead))}"
             )
 
     def watch(self, supervisor: Supervisor) -> None:
@@ -284,7 +288,7 @@ class Command(BaseCommand):
             "",
             f"Countersign runs at {settings.BASE_URL}/",
             "",
-            *(f"  {name:<10} {password}" for name, password in passwords.items()),
+            *(f"  {name:<11} {password}" for name, password in passwords.items()),
             "",
             f"The sandbox provider is at {settings.NYLAS_API_URI} (docs/sandbox.md).",
             f"Logs are in {var / 'logs'}.",
@@ -299,6 +303,14 @@ class Command(BaseCommand):
         )
         self.stdout.write("\n".join(lines))
         self.stdout.flush()
+
+
+def last_lines(log: Path) -> str:
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError as error:
+        return f"Its log {log} cannot be read: {error.strerror}."
+    return "\n".join([f"{log} ends with:", *lines[-15:]])
 
 
 def stop_running(number: int, frame: FrameType | None) -> None:
@@ -332,16 +344,16 @@ def only_one() -> Iterator[None]:
 
 
 def kept_logins() -> dict[str, str]:
-    """The passwords of the demo's people: made once, kept in a file that only its owner can read."""
+    """The passwords of the demo's people: each made once, kept in a file that only its owner can read."""
     file = logins_file()
+    kept = {}
     if file.exists():
         kept = dict(line.split(maxsplit=1) for line in file.read_text().splitlines() if line.strip())
-        if set(kept) >= set(ROLES):
-            return {name: kept[name] for name in ROLES}
-    made = {name: secrets.token_urlsafe(12) for name in ROLES}
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as logins:
-        logins.writelines(f"{name} {password}\n" for name, password in made.items())
-    return made
+    logins = {name: kept.get(name) or secrets.token_urlsafe(12) for name in ROLES}
+    if logins != kept:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+            opened.writelines(f"{name} {password}\n" for name, password in logins.items())
+    return logins
 
 
 def make_people(passwords: dict[str, str]) -> None:

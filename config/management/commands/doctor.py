@@ -15,10 +15,21 @@ from agentmail.client import configured_client
 from agentmail.exceptions import ProviderError, ProviderNotConfigured
 from agentmail.webhooks import webhook_secrets
 from approvals import switchboard
+from approvals.models import Membership
 from audit.clock import database_now
 from config.celery import app
-from config.health import Check, check_database, check_migrations, check_queue, check_worker
+from config.health import (
+    HEARTBEAT_LIMIT_SECONDS,
+    Check,
+    check_database,
+    check_migrations,
+    check_queue,
+    check_worker,
+    heartbeat_age_seconds,
+)
+from gateway.models import WebhookEndpoint
 from policies import switch
+from policies.models import Channel
 
 CLOCK_LIMIT_SECONDS = 5.0
 DISK_LIMIT_BYTES = 500 * 1024 * 1024
@@ -140,6 +151,17 @@ def check_clock() -> Check:
     )
 
 
+def check_webhooks_worker() -> Check:
+    age = heartbeat_age_seconds(database_now(), "webhooks")
+    if age is not None and age <= HEARTBEAT_LIMIT_SECONDS:
+        return Check("webhooks", True, f"last sign of life of their worker {age:.0f} s ago")
+    told = (WebhookEndpoint.objects.filter(is_enabled=True), Channel.objects.all(), Membership.objects.all())
+    if not any(rows.exists() for rows in told):
+        return Check("webhooks", True, "nobody is to be told anything")
+    seen = "never reported" if age is None else f"gave its last sign of life {age:.0f} s ago"
+    return Check("webhooks", False, f"their worker {seen}, so nobody is told: start the webhooks process")
+
+
 def check_switch() -> Check:
     reading = switch.read([switch.GLOBAL])
     if not reading.is_open:
@@ -157,6 +179,7 @@ WITH_DATABASE: list[Callable[[], Check]] = [check_migrations]
 WITH_TABLES: list[Callable[[], Check]] = [
     lambda: check_worker(database_now()),
     lambda: check_queue(database_now()),
+    check_webhooks_worker,
     check_switch,
 ]
 AFTERWARDS: list[Callable[[], Check]] = [check_broker, check_provider, check_webhook, check_clock]

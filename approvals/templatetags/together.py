@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from django import template
+from django.contrib.auth.models import User
+
+from approvals import people
+
+register = template.Library()
+
+
+@register.filter
+def person_name(person: User | None) -> str:
+    """What a person is called on pages and in the record; nothing for nobody."""
+    return people.name_of(person) if person is not None else ""
