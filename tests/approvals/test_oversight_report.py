@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from django.db.models import F
-from django.test.utils import CaptureQueriesContext
 
 from agentmail.client import configured_client
 from agentmail.models import Mailbox
@@ -27,6 +25,7 @@ from audit.models import Entry
 from audit.record import SYSTEM, record
 from policies import switch
 from tests.approvals.conftest import age, approve, person, retry, seen, sent
+from tests.statements import statements
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TODAY = date(2026, 11, 26)
@@ -427,9 +426,7 @@ def test_the_report_and_its_mails_ask_the_database_equally_often_for_one_mail_an
     now = database_now()
     period = reports.period_of(None, None, today=now.date())
 
-    with CaptureQueriesContext(
-        connection,
-    ) as asked:
+    with statements() as asked:
         found = reports.oversight_report([mailbox], period, made_at=now)
         list(reports.outbound_chunks(found))
 

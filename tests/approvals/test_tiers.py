@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from agentmail.client import configured_client
 from agentmail.models import Mailbox, Message
@@ -24,6 +22,7 @@ from audit.record import SYSTEM
 from policies import categories
 from policies.models import Category
 from tests.approvals.conftest import actions, approve, seen, sent
+from tests.statements import statements
 
 Writes = Callable[..., Draft]
 BODY = "<p>It left on Monday and arrives on Thursday.</p>"
@@ -73,10 +72,10 @@ def test_a_draft_that_arrives_is_classified_once_for_the_queue_and_once_for_the_
     agent_writes: Writes,
 ) -> None:
     table = Category._meta.db_table
-    with CaptureQueriesContext(connection) as captured:
+    with statements() as sent:
         agent_writes()
 
-    read = [query["sql"] for query in captured if f'FROM "{table}"' in query["sql"]]
+    read = [sql for sql in sent if f'FROM "{table}"' in sql]
     assert len(read) == 2
 
 

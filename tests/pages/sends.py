@@ -5,9 +5,7 @@ import re
 import time
 import uuid
 
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 
 from agentmail.types import DraftSnapshot, MessageSnapshot, ReplyClass, SendReply
 from approvals.freshness import Look
@@ -17,6 +15,7 @@ from approvals.transitions import drafts, sends
 from audit.record import SYSTEM
 from policies import caps, mailbox_settings
 from tests.pages import pages, scenes
+from tests.statements import statements
 
 _numbers = itertools.count(1)
 
@@ -122,12 +121,12 @@ def signed_in(person):
 
 
 def questions(person, address):
-    """How often a page asks the database, the savepoints around the switch's question left out."""
+    """How often a page asks the database."""
     client = signed_in(person)
     client.get(address)
-    with CaptureQueriesContext(connection) as captured:
+    with statements() as asked:
         client.get(address)
-    return len([query for query in captured if "SAVEPOINT" not in query["sql"]])
+    return len(asked)
 
 
 def words(response):

@@ -1,8 +1,6 @@
 """The caps page and its forms, the switch of the dry run, and the word beside it."""
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from approvals import rehearsal
@@ -13,6 +11,7 @@ from policies.models import OrganisationCap, Policy, Reservation, Workspace, Wor
 from tests.pages import scenes
 from tests.pages import sends as scene_sends
 from tests.pages.pages import browser
+from tests.statements import statements
 
 VALUES = {
     "name": "Prototype",
@@ -132,9 +131,9 @@ def test_the_page_takes_as_many_questions_for_one_mailbox_as_for_three(carol):
 
     def questions():
         client.get(path_of("caps"))
-        with CaptureQueriesContext(connection) as captured:
+        with statements() as asked:
             client.get(path_of("caps"))
-        return len(captured)
+        return len(asked)
 
     rehearse("one@example.com", policy)
     for_one = questions()

@@ -3,8 +3,6 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from agentmail.types import Address
@@ -18,6 +16,7 @@ from audit.record import SYSTEM
 from policies import switch
 from tests.pages import scenes
 from tests.pages.pages import browser
+from tests.statements import statements
 
 GATES_IN_ORDER = [
     "Switch",
@@ -675,9 +674,9 @@ def test_an_unknown_draft_is_not_found_in_our_words(desk):
 
 
 def queries_of(client, target):
-    with CaptureQueriesContext(connection) as captured:
+    with statements() as asked:
         client.page(target)
-    return [q["sql"] for q in captured if not q["sql"].startswith(("SAVEPOINT", "RELEASE", "BEGIN"))]
+    return asked
 
 
 def test_the_draft_page_takes_the_same_queries_for_one_message_and_thirty(alice, support):

@@ -1,8 +1,6 @@
 """The checks, asked again about what is only typed."""
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from agentmail.types import Address
 from approvals.models import Judgement, Revision
@@ -15,6 +13,7 @@ from policies import recipients as lists
 from policies import rules
 from tests.pages import scenes, sends
 from tests.pages.test_edit import address, form_of
+from tests.statements import statements
 
 pytestmark = pytest.mark.django_db
 
@@ -186,10 +185,10 @@ def test_the_preview_asks_the_same_number_of_queries_for_twelve_recipients_and_f
     def queries(recipients):
         to = tuple(Address(f"p{number}@d{number}.example") for number in range(recipients))
         content = scenes.content(draft.mailbox, to=to)
-        with CaptureQueriesContext(connection) as captured:
+        with statements() as asked:
             preview = of_wording(draft, content, messages, person=alice, now=database_now())
         assert len(preview.addressees) == recipients
-        return len(captured)
+        return len(asked)
 
     queries(12)  # what is read once for a person
     assert queries(40) == queries(12) <= 28

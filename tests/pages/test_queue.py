@@ -2,8 +2,6 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -16,6 +14,7 @@ from audit.record import SYSTEM
 from policies import switch
 from tests.pages import scenes
 from tests.pages.pages import browser
+from tests.statements import statements
 
 QUEUE = "/queue/"
 
@@ -280,13 +279,9 @@ def test_the_queue_takes_the_same_few_queries_for_one_row_and_thirty(alice, supp
     client = browser(alice)
 
     def queries_taken():
-        with CaptureQueriesContext(connection) as captured:
+        with statements() as asked:
             client.page(address)
-        return [
-            query["sql"]
-            for query in captured
-            if not query["sql"].startswith(("SAVEPOINT", "RELEASE", "BEGIN"))
-        ]
+        return asked
 
     scenes.draft_in_thread(support)
     client.page(address)

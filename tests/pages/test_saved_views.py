@@ -1,8 +1,6 @@
 """Filters of the queue under a name, and what the filter can be set to."""
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from approvals import saved_views
@@ -10,6 +8,7 @@ from approvals.models import Draft, Risk, SavedView
 from audit.models import Entry
 from tests.pages import scenes
 from tests.pages.pages import browser
+from tests.statements import statements
 
 pytestmark = pytest.mark.django_db
 QUEUE, VIEWS = "/queue/", "/queue/views/"
@@ -212,7 +211,7 @@ def test_views_cost_the_queue_no_query(desk, alice, support):
         saved_views.keep(alice, name=f"View {number}", query="q=order")
     desk.page(QUEUE)
 
-    with CaptureQueriesContext(connection) as captured:
+    with statements() as asked:
         desk.page(QUEUE)
 
-    assert len([q for q in captured if not q["sql"].startswith(("SAVEPOINT", "RELEASE"))]) <= 8
+    assert len(asked) <= 8
