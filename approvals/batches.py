@@ -33,7 +33,7 @@ from approvals.notes import Note
 from approvals.people import Right
 from approvals.queries import conversation, visible_drafts
 from approvals.risk import Assessment
-from approvals.states import BatchItemState, BatchState, DraftState, SendState
+from approvals.states import DECIDABLE_STATES, BatchItemState, BatchState, DraftState, SendState
 from approvals.transitions import batches, drafts
 from approvals.transitions.drafts import (
     AlreadyDecided,
@@ -167,7 +167,7 @@ def items_of(batch: Batch, person: User) -> list[BatchItem]:
 def changed_since(item: BatchItem) -> str:
     """Why an item cannot be decided any more as it was shown, as far as the rows tell; empty when it can."""
     draft = item.draft
-    if draft.state not in (DraftState.PENDING, DraftState.STALE):
+    if draft.state not in DECIDABLE_STATES:
         return _("This draft is %(state)s by now.") % {"state": DraftState(draft.state).label.lower()}
     if draft.current_revision_id != item.revision_id:
         return _("It has another wording by now.")

@@ -24,7 +24,7 @@ from approvals.notes import Note
 from approvals.people import Right
 from approvals.queries import known_addresses
 from approvals.recipients import Addressee
-from approvals.states import DraftState, SendState
+from approvals.states import DECIDABLE_STATES, DraftState, SendState
 from policies.in_force import InForce
 
 
@@ -40,7 +40,7 @@ def verdicts_on(
     trouble: str = "",
 ) -> list[Verdict]:
     """What every gate says about a wording of a draft that waits or is queued; nothing for any other draft."""
-    is_waiting = draft.state in (DraftState.PENDING, DraftState.STALE)
+    is_waiting = draft.state in DECIDABLE_STATES
     is_queued = send is not None and draft.state == DraftState.APPROVED and send.state == SendState.QUEUED
     if not is_waiting and not is_queued:
         return []

@@ -160,7 +160,9 @@ ATTEMPT_MOVES: Mapping[AttemptState, frozenset[AttemptState]] = {
 
 State = TypeVar("State", bound=models.TextChoices)
 
-OPEN_DRAFT_STATES = (DraftState.PENDING, DraftState.STALE, DraftState.CHANGES_REQUESTED)
+# A person has a word about it; a stale one can be turned down or looked at again.
+DECIDABLE_STATES = (DraftState.PENDING, DraftState.STALE)
+OPEN_DRAFT_STATES = (*DECIDABLE_STATES, DraftState.CHANGES_REQUESTED)
 IN_FLIGHT_SEND_STATES = (SendState.DISPATCHED, SendState.UNKNOWN)
 LIVE_ATTEMPT_STATES = (AttemptState.DISPATCHED, AttemptState.UNKNOWN)
 

@@ -29,7 +29,7 @@ from approvals.models import (
 )
 from approvals.notices import keeping
 from approvals.notices.models import Notice, NoticeCursor, NoticeKind
-from approvals.states import DraftState, SendState
+from approvals.states import DECIDABLE_STATES, DraftState, SendState
 from audit.models import Entry
 from policies import scopes
 from policies.models import Workspace
@@ -135,7 +135,7 @@ def settle_draft(entry: Entry) -> None:
 def settle_given(entry: Entry) -> None:
     """Tell the person a draft was given to, or those who are asked for help; close what others were told of it."""
     draft = Draft.objects.select_related("mailbox").filter(pk=entry.draft_id or 0).first()
-    if draft is None or draft.state not in (DraftState.PENDING, DraftState.STALE):
+    if draft is None or draft.state not in DECIDABLE_STATES:
         return
     is_escalated = draft.escalated_at is not None
     told = [draft.assigned_to_id] if draft.assigned_to_id is not None else []

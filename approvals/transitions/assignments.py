@@ -14,13 +14,11 @@ from django.utils.translation import gettext as _
 
 from approvals import people, risk, together
 from approvals.models import Draft, Snooze
-from approvals.states import DraftState
+from approvals.states import DECIDABLE_STATES, DraftState
 from approvals.transitions.drafts import DecisionRefused, NotAllowed, NotOpen, check_right
 from approvals.transitions.moves import lock_draft
 from audit.clock import database_now
 from audit.record import record
-
-ASSIGNABLE_STATES = (DraftState.PENDING, DraftState.STALE)
 
 
 class NotAssignable(DecisionRefused):
@@ -127,7 +125,7 @@ def unsnooze(draft_id: int, *, person: User) -> bool:
 def _waiting(draft_id: int, person: User) -> Draft:
     draft = lock_draft(draft_id)
     check_right(person, draft)
-    if draft.state not in ASSIGNABLE_STATES:
+    if draft.state not in DECIDABLE_STATES:
         raise NotOpen(draft.state)
     return draft
 

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from approvals import people, together
 from approvals.models import Claim, Draft
-from approvals.states import DraftState
+from approvals.states import DECIDABLE_STATES
 from approvals.transitions.drafts import (
     AlreadyDecided,
     Claimed,
@@ -24,7 +24,6 @@ from approvals.transitions.moves import lock_draft
 from audit.clock import database_now
 from audit.record import SYSTEM, Actor, record
 
-CLAIMABLE_STATES = (DraftState.PENDING, DraftState.STALE)
 # One's own claim is prolonged at most this often.
 RENEWAL_SECONDS = 30
 
@@ -104,7 +103,7 @@ def _claimable(draft_id: int, person: User) -> tuple[Draft, datetime]:
     decision = live_decision(draft)
     if decision is not None:
         raise AlreadyDecided(decision)
-    if draft.state not in CLAIMABLE_STATES:
+    if draft.state not in DECIDABLE_STATES:
         raise NotOpen(draft.state)
     now = database_now()
     if draft.expires_at <= now:

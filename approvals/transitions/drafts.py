@@ -33,7 +33,7 @@ from approvals.models import (
     Submission,
     VoidReason,
 )
-from approvals.states import DRAFT_MOVES, OPEN_DRAFT_STATES, DraftState, SendState
+from approvals.states import DECIDABLE_STATES, DRAFT_MOVES, OPEN_DRAFT_STATES, DraftState, SendState
 from approvals.transitions import sends, submissions
 from approvals.transitions.moves import lock_draft, move_draft, void
 from audit.clock import database_now
@@ -700,7 +700,7 @@ def _end(
     form_id: uuid.UUID | None,
 ) -> Decision:
     with transaction.atomic():
-        draft, now = _pending_for(draft_id, person, seen, also=DraftState.STALE)
+        draft, now = _pending_for(draft_id, person, seen, may_be_stale=True)
         if gates.has_unread_mail(draft):
             raise NotReadYet(_("A message of this thread is still being fetched; decide when it is here."))
         revision = _current(draft)
@@ -713,14 +713,14 @@ def _end(
 
 
 def _pending_for(
-    draft_id: int, person: User, seen: Seen, *, also: DraftState | None = None
+    draft_id: int, person: User, seen: Seen, *, may_be_stale: bool = False
 ) -> tuple[Draft, datetime]:
     draft = lock_draft(draft_id)
     check_right(person, draft)
     decision = live_decision(draft)
     if decision is not None:
         raise AlreadyDecided(decision)
-    if draft.state not in (DraftState.PENDING, also):
+    if draft.state not in (DECIDABLE_STATES if may_be_stale else (DraftState.PENDING,)):
         raise NotOpen(draft.state)
     now = database_now()
     if draft.expires_at <= now:
@@ -729,7 +729,7 @@ def _pending_for(
     revision = _current(draft)
     if seen.revision_number != revision.number or seen.content_sha256 != revision.content_sha256:
         raise DraftChanged(_("This draft changed after your page was made; look at it again."))
-    if also is None and seen.thread_fingerprint != draft.thread_fingerprint:
+    if not may_be_stale and seen.thread_fingerprint != draft.thread_fingerprint:
         raise ThreadMoved(_("The thread moved after your page was made; look at it again."))
     return draft, now
 

@@ -23,7 +23,15 @@ from approvals.models import (
     Send,
     VoidReason,
 )
-from approvals.states import ATTEMPT_MOVES, DRAFT_MOVES, SEND_MOVES, AttemptState, DraftState, SendState
+from approvals.states import (
+    ATTEMPT_MOVES,
+    DECIDABLE_STATES,
+    DRAFT_MOVES,
+    SEND_MOVES,
+    AttemptState,
+    DraftState,
+    SendState,
+)
 
 
 class IllegalMove(Exception):
@@ -56,7 +64,7 @@ def lock_send(send_id: int) -> Send:
 def move_draft(draft: Draft, to: DraftState, *, now: datetime, **fields: Any) -> None:
     if to not in DRAFT_MOVES[DraftState(draft.state)]:
         raise IllegalMove(f"draft {draft.pk}: {draft.state} to {to}")
-    is_settled = to not in (DraftState.PENDING, DraftState.STALE)
+    is_settled = to not in DECIDABLE_STATES
     if is_settled:
         # Nothing is left to decide, so it is with nobody.
         fields |= {"assigned_to": None, "escalated_by": None, "escalation_reason": ""}

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from approvals import people
 from approvals.models import Draft, NeedsPerson, NeedsPersonState
-from approvals.states import DraftState
+from approvals.states import DECIDABLE_STATES, DraftState
 from approvals.transitions.moves import close_needs_person, lock_draft, move_draft
 from audit.clock import database_now
 from audit.record import SYSTEM, Actor, record
@@ -31,7 +31,7 @@ def turn_away(draft_id: int, found: Classification) -> NeedsPerson | None:
     """
     with transaction.atomic():
         draft = lock_draft(draft_id)
-        if draft.state not in (DraftState.PENDING, DraftState.STALE):
+        if draft.state not in DECIDABLE_STATES:
             return None
         now = database_now()
         move_draft(draft, DraftState.REJECTED, now=now)

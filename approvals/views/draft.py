@@ -63,10 +63,9 @@ from approvals.queries import (
     next_in,
 )
 from approvals.recipients import ask_about, deniable_domains
-from approvals.states import OPEN_DRAFT_STATES, DraftState, SendState
+from approvals.states import DECIDABLE_STATES, OPEN_DRAFT_STATES, DraftState, SendState
 from approvals.templatetags.times import expires_soon, remaining
 from approvals.transitions import drafts
-from approvals.transitions.claims import CLAIMABLE_STATES
 from approvals.transitions.drafts import AlreadyDecided, DecisionRefused, NotAllowed, Seen
 from approvals.views.access import draft_or_404, person_of, signed_in
 from approvals.views.kept_reasons import offered
@@ -477,7 +476,7 @@ def beside_context(request: HttpRequest, draft: Draft, now: datetime) -> dict[st
     person = person_of(request)
     claim = together.shown_claim(draft, now)
     here = together.others_here(draft, person, now)
-    may_claim = draft.state in CLAIMABLE_STATES and people.may(person, Right.DECIDE, draft.mailbox_id)
+    may_claim = draft.state in DECIDABLE_STATES and people.may(person, Right.DECIDE, draft.mailbox_id)
     chosen = place_in_queue(request)
     return {
         "draft": draft,
@@ -728,7 +727,7 @@ def _is_sending_on(verdicts: Sequence[Verdict]) -> bool | None:
 def _verbs(
     draft: Draft, verdicts: Sequence[Verdict], chosen: QueueFilter, owner_obstacle: str
 ) -> dict[str, str] | None:
-    if draft.state not in (DraftState.PENDING, DraftState.STALE):
+    if draft.state not in DECIDABLE_STATES:
         return None
     verbs = {name: draft_address(draft, chosen, name) for name in ("reject", "request_changes")}
     verbs["keep"] = draft_address(draft, chosen, "unsaved_keep")
@@ -824,7 +823,7 @@ def _listing(
     draft: Draft, revision: Revision, verdicts: Sequence[Verdict], chosen: QueueFilter
 ) -> dict[str, Any] | None:
     """What a list editor can do about the recipients along with the decision."""
-    if draft.state not in (DraftState.PENDING, DraftState.STALE):
+    if draft.state not in DECIDABLE_STATES:
         return None
     parts = next((verdict.parts for verdict in verdicts if verdict.gate == "recipients"), ())
     unknown = [address for address, outcome in parts if outcome == Outcome.UNKNOWN]

@@ -32,7 +32,7 @@ from approvals.queries import (
     stood_in,
 )
 from approvals.saved_views import Option, may_share, start_query
-from approvals.states import DraftState
+from approvals.states import DECIDABLE_STATES, DraftState
 from approvals.templatetags.bar import facts_for
 from approvals.together import Only
 from approvals.views.access import person_of, signed_in
@@ -199,8 +199,7 @@ def _choosable(person: Person, page: QueuePage) -> set[int]:
     return {
         draft.pk
         for draft in page.drafts
-        if draft.state in (DraftState.PENDING, DraftState.STALE)
-        and people.may(person, Right.DECIDE, draft.mailbox_id)
+        if draft.state in DECIDABLE_STATES and people.may(person, Right.DECIDE, draft.mailbox_id)
     }
 
 
