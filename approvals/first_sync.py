@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.urls import reverse
-from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from agentmail.models import GrantState, Mailbox, Message
 from approvals.models import Draft, FirstSync
+from approvals.page_version import page_version
 from approvals.progress import Progress
 from audit.clock import database_now
 
@@ -78,8 +78,7 @@ def progress_of(mailbox: Mailbox) -> Progress | None:
     else:
         next_step = _("Messages come first, then drafts, which stand in the queue as they are read.")
     address = reverse("approvals:mailbox", args=[mailbox.public_id])
-    said = f"{messages}|{drafts}|{is_over}|{failure}|{row is None}"
-    version = salted_hmac("countersign.version", said).hexdigest()[:16]
+    version = page_version(messages, drafts, is_over, failure, row is None)
     return Progress(
         word=_("First reading of the mailbox"),
         unit=_("messages and drafts"),

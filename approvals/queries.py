@@ -13,7 +13,6 @@ from django.contrib.auth import get_user_model
 from django.db.models import Case, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 
 from agentmail.models import Mailbox, Message, RuleEvaluation
 from approvals import bulk, elsewhere, needs, search, switch_scopes, together, unsaved
@@ -30,6 +29,7 @@ from approvals.models import (
     Submission,
 )
 from approvals.notices.listing import unread_notices
+from approvals.page_version import page_version
 from approvals.people import Person, Right, mailbox_ids_with, may_everywhere
 from approvals.states import OPEN_DRAFT_STATES, DraftState, SendState
 from approvals.together import QUIET_ACTIONS, Only
@@ -318,7 +318,7 @@ def running_holds(person: Person, decisions: Sequence[Decision], now: datetime) 
 def queue_version(now: datetime, sequence: int | None = None) -> str:
     """A short text that changes with every recorded action and, because ages are shown, with every minute."""
     newest = latest_sequence() if sequence is None else sequence
-    return _version("queue", newest, int(now.timestamp()) // 60)
+    return page_version("queue", newest, int(now.timestamp()) // 60)
 
 
 def draft_version(
@@ -341,7 +341,7 @@ def draft_version(
     send: Send | None = getattr(draft, "send", None)
     # The rows were read before the newest entry is asked for, so what they say is part of the version: a change
     # in between makes it differ.
-    return _version(
+    return page_version(
         "draft",
         draft.pk,
         latest_for_draft(draft.pk, leave_out=QUIET_ACTIONS) if sequence is None else sequence,
@@ -352,10 +352,6 @@ def draft_version(
         mailbox.is_enabled,
         mailbox.grant_state,
     )
-
-
-def _version(*parts: object) -> str:
-    return salted_hmac("countersign.version", "|".join(map(str, parts))).hexdigest()[:16]
 
 
 def draft_for(person: Person, public_id: UUID) -> Draft | None:

@@ -11,7 +11,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -23,6 +22,7 @@ from approvals.forms import read_ids
 from approvals.forms_batch import BatchForm, read_lines
 from approvals.models import Batch, BatchItem, BatchKind
 from approvals.notes import letter_subject, letter_text, links_in
+from approvals.page_version import page_version
 from approvals.people import Right
 from approvals.progress import Progress
 from approvals.queries import hold_of
@@ -259,7 +259,7 @@ def _version(found: Batch, items: Sequence[BatchItem]) -> str:
         send = getattr(item.draft, "send", None)
         parts += [item.state, item.draft.state, item.decision.voided_at if item.decision else ""]
         parts += [send.state, send.held, send.not_before > timezone.now()] if send is not None else [""]
-    return salted_hmac("countersign.version", "|".join(map(str, parts))).hexdigest()[:16]
+    return page_version(*parts)
 
 
 def _results(request: HttpRequest, found: Batch, items: Sequence[BatchItem], version: str) -> dict[str, Any]:

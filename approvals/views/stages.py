@@ -10,7 +10,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Qu
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
@@ -18,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from approvals import people, policy_scopes, stages, switchboard
 from approvals.models import StagedRelease
+from approvals.page_version import page_version
 from approvals.people import Person, Right
 from approvals.progress import Progress
 from approvals.queries import visible_mailboxes
@@ -150,8 +150,7 @@ def _refresh_address(rows: list[dict[str, Any]]) -> str:
     releases: list[StagedRelease] = [row["release"] for row in rows]
     if all(one.ended_at for one in releases):
         return ""
-    said = "|".join(f"{one.pk} {one.resumed} {one.next_at} {one.ended_at}" for one in releases)
-    version = salted_hmac("countersign.version", said).hexdigest()[:16]
+    version = page_version(*((one.pk, one.resumed, one.next_at, one.ended_at) for one in releases))
     return f"{reverse('approvals:stages')}?seen={version}"
 
 
