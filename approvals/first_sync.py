@@ -86,6 +86,7 @@ def progress_of(mailbox: Mailbox) -> Progress | None:
         total=messages + drafts if is_over else None,
         began_at=row.began_at if row is not None else None,
         is_over=is_over,
+        ended_at=row.ended_at if row is not None else None,
         next_step=next_step % {"seconds": settings.POLL_SECONDS},
         failure=failure,
         what_to_do=what_to_do,

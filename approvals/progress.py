@@ -10,8 +10,9 @@ from datetime import datetime
 class Progress:
     """What is done of how much, since when, what comes next, and what failed with what to do about it.
 
-    `word` names the work and `unit` what is counted. Without a `total` it is not known how much there is. `seen` is the
-    address that answers 204 while nothing changed, empty for work that is over; `address` is the page itself.
+    `word` names the work and `unit` what is counted. Without a `total` it is not known how much there is; `ended_at`
+    tells how long it took. `seen` is the address that answers 204 while nothing changed, empty for work that is over;
+    `address` is the page itself.
     """
 
     word: str
@@ -20,6 +21,7 @@ class Progress:
     total: int | None
     began_at: datetime | None
     is_over: bool
+    ended_at: datetime | None = None
     next_step: str = ""
     failure: str = ""
     what_to_do: str = ""

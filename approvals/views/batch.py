@@ -279,6 +279,7 @@ def _results(request: HttpRequest, found: Batch, items: Sequence[BatchItem], ver
         total=len(taken),
         began_at=found.decided_at,
         is_over=is_over,
+        ended_at=found.ended_at,
         next_step=batches.summary(items)
         if is_over
         else _("You can leave this page; the rest has its turn all the same."),

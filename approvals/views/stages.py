@@ -139,6 +139,7 @@ def _progress(release: StagedRelease) -> Progress:
         total=release.total,
         began_at=release.started_at,
         is_over=release.ended_at is not None,
+        ended_at=release.ended_at,
         next_step=release.end_reason
         or _("The next at %(time)s, %(pace)d an hour; the caps of each mailbox hold as well.")
         % {"time": f"{next_at:%H:%M:%S}", "pace": release.per_hour},

@@ -1,5 +1,7 @@
 """How far long work is: the first reading of a mailbox, and mail that is resumed in stages."""
 
+from datetime import timedelta
+
 import pytest
 from django.core.cache import cache
 
@@ -75,6 +77,18 @@ def test_a_reading_that_is_over_says_so_and_asks_no_more(desk, support):
     assert "First reading of the mailbox done" in page.text()
     assert "2 of 2 messages and drafts" in page.text()
     assert region(page, "first-sync").get("hx-get") is None
+
+
+def test_a_reading_that_is_over_says_how_long_it_took_and_no_longer_since_when(desk, support):
+    teller = first_sync.Teller(support)
+    FirstSync.objects.update(began_at=database_now() - timedelta(minutes=4))
+    Mailbox.objects.update(synced_at=database_now())
+    teller.ended()
+
+    text = page_of(desk, support).text()
+
+    assert "took 4 min" in text
+    assert "since" not in text.partition("First reading of the mailbox")[2].partition("From now on")[0]
 
 
 def test_a_failure_says_what_to_do(desk, support):
