@@ -102,7 +102,7 @@ class Draft(models.Model):
     family = models.CharField(max_length=16, blank=True)
     audience = models.CharField(max_length=16, blank=True)
     # Of the current revision, see `approvals.risk`: its level (None: not told yet) and the keys of what made it so,
-    # the most consequential first.
+    # the most consequential first; after the key of a category of high risk, a colon and the names of those categories.
     risk = models.PositiveSmallIntegerField(choices=Risk, null=True)
     risk_reasons: models.JSONField[list[str]] = models.JSONField(default=list)
 

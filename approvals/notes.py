@@ -655,7 +655,8 @@ def _risky_words(matter: _Matter, reasons: Sequence[Reason]) -> Iterator[Note]:
     if found:
         yield _pointing(
             "risky_words",
-            _("It is about something of high risk."),
+            _("It is about %(categories)s.")
+            % {"categories": ", ".join(dict.fromkeys(one.name for one in found))},
             " ".join(reason.sentence for reason in found),
             [(word, reason.is_ours) for reason in found for word in reason.words],
             lambda one: matter.where(one[0]) if one[1] else Place("answered", one[0][:EXCERPT_CHARACTERS]),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -95,7 +95,10 @@ _RANKS = {key: rank for rank, key in enumerate(WORDS)}
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """A level, and the keys of everything that was found, the most consequential first."""
+    """A level, and the keys of everything that was found, the most consequential first.
+
+    What is about categories says after a colon which: "risky_words:Legal, Money".
+    """
 
     level: Risk
     reasons: tuple[str, ...] = ()
@@ -140,7 +143,8 @@ def weigh(draft: Draft, talk: Conversation, found: Classification, keys: Collect
     reasons = [*keys, *(["escalated"] if draft.escalated_at is not None else []), *_of_reading(draft, talk)]
     if "incomplete" not in reasons:
         reasons += _of_category(found, has_words="risky_words" in reasons)
-    return _of_reasons(reasons)
+    told = _of_reasons(reasons)
+    return replace(told, reasons=tuple(_naming(key, found) for key in told.reasons))
 
 
 def keep(draft: Draft) -> None:
@@ -195,19 +199,43 @@ def notes_about(
 
 
 def words_of(reasons: Iterable[str]) -> list[str]:
-    """Each reason in two or three words."""
-    return [str(WORDS[key]) for key in reasons if key in WORDS]
+    """Each reason in two or three words, or about which categories it is."""
+    return [
+        _("about %(categories)s") % {"categories": names} if names else str(WORDS[key])
+        for key, names in map(_parted, reasons)
+        if key in WORDS
+    ]
+
+
+def key_of(reason: str) -> str:
+    """The key of a kept reason, without what it is about."""
+    return _parted(reason)[0]
 
 
 def said_in_row(draft: Draft) -> tuple[list[str], int]:
     """The most consequential reasons of a draft in words, and how many more there are."""
-    said = words_of(key for key in draft.risk_reasons if key not in _UNSAID)
+    said = words_of(reason for reason in draft.risk_reasons if key_of(reason) not in _UNSAID)
     return said[:REASONS_SHOWN], max(0, len(said) - REASONS_SHOWN)
 
 
 def _of_reasons(reasons: Collection[str]) -> Assessment:
     ordered = sorted(set(reasons), key=lambda key: _RANKS.get(key, 0))
     return Assessment(level_of(ordered), tuple(ordered))
+
+
+def _naming(key: str, found: Classification) -> str:
+    if key == "risky_words":
+        names = [reason.name for reason in found.reasons if reason.is_risky]
+    elif key == "category":
+        names = [found.name]
+    else:
+        return key
+    return f"{key}:{', '.join(dict.fromkeys(names))}"
+
+
+def _parted(reason: str) -> tuple[str, str]:
+    key, _colon, names = reason.partition(":")
+    return key, names
 
 
 def _of_reading(draft: Draft, talk: Conversation) -> list[str]:

@@ -92,12 +92,14 @@ class Mail:
 class Reason:
     """One thing that was found; `words` are as they are written in the mail.
 
-    `is_risky` for words of a category of high risk; `is_ours` is false where the answered message has them.
+    `category` is the key of the category that it speaks for and `name` what people call that. `is_risky` for words of a
+    category of high risk; `is_ours` is false where the answered message has them.
     """
 
     sentence: str
     words: tuple[str, ...] = ()
     category: str = ""
+    name: str = ""
     is_risky: bool = False
     is_ours: bool = True
 
@@ -209,17 +211,19 @@ def _look_for_categories(mail: Mail, rulebook: Rulebook, family: Family | None, 
         if in_ours:
             sentence = _("%(category)s: found in the draft.") % {"category": kind.name}
             words = tuple(in_ours[:WORDS_SHOWN])
-            found.reasons.append(Reason(sentence, words, kind.key, is_risky=kind.is_high_risk))
+            found.reasons.append(Reason(sentence, words, kind.key, kind.name, is_risky=kind.is_high_risk))
         if in_theirs:
             sentence = _("%(category)s: found in the answered message.") % {"category": kind.name}
             words = tuple(in_theirs[:WORDS_SHOWN])
-            found.reasons.append(Reason(sentence, words, kind.key, is_risky=kind.is_high_risk, is_ours=False))
+            found.reasons.append(
+                Reason(sentence, words, kind.key, kind.name, is_risky=kind.is_high_risk, is_ours=False)
+            )
         if is_of_family and family is not None:
             sentence = _("%(category)s: it is the known template %(name)s.") % {
                 "category": kind.name,
                 "name": family.name,
             }
-            found.reasons.append(Reason(sentence, (), kind.key))
+            found.reasons.append(Reason(sentence, (), kind.key, kind.name))
 
 
 def _family_first(kinds: Sequence[Kind], family: Family | None) -> list[Kind]:
@@ -263,7 +267,7 @@ def _name_if_stricter(kind: Kind, sentence: str, found: _Findings) -> None:
     if _STRICTNESS.index(kind.tier) > _STRICTNESS.index(found.tier):
         found.kinds.append(kind)
         found.is_high_risk |= kind.is_high_risk
-        found.reasons.append(Reason(sentence, (kind.name,), kind.key))
+        found.reasons.append(Reason(sentence, (kind.name,), kind.key, kind.name))
         found.tighten(kind.tier)
 
 

@@ -44,6 +44,6 @@ def risk_of(draft: Draft) -> SafeString | str:
     if draft.risk is None:
         return ""
     _before, level, shape, tone = _LEVELS[Risk(draft.risk)]
-    said = risk.words_of(key for key in draft.risk_reasons if key not in ORDER)
+    said = risk.words_of(reason for reason in draft.risk_reasons if risk.key_of(reason) not in ORDER)
     # The notes that made it so stand beside it: what is said here need not be the cause.
     return show_mark("; ".join([str(level), *said]), shape, tone)

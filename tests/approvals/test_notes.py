@@ -209,15 +209,22 @@ def test_nothing_is_new_while_the_answered_conversation_is_not_known():
 
 def test_words_of_a_category_of_high_risk_are_pointed_at_on_either_side():
     reasons = [
-        Reason("Legal: found in the draft.", ("lawyer",), "legal", is_risky=True),
+        Reason("Legal: found in the draft.", ("lawyer",), "legal", "Legal", is_risky=True),
         Reason(
-            "Anger: found in the answered message.", ("furious",), "escalation", is_risky=True, is_ours=False
+            "Anger: found in the answered message.",
+            ("furious",),
+            "escalation",
+            "Anger",
+            is_risky=True,
+            is_ours=False,
         ),
         Reason("Routine: found in the draft.", ("thank",), "thanks"),
     ]
 
-    places = note("risky_words", revision("Ask your lawyer, thank you"), reasons=reasons).places
+    found = note("risky_words", revision("Ask your lawyer, thank you"), reasons=reasons)
+    places = found.places
 
+    assert found.heading == "It is about Legal, Anger."
     assert [(place.part, place.text, place.start) for place in places] == [
         ("body", "lawyer", 9),
         ("answered", "furious", None),

@@ -114,7 +114,8 @@ def test_words_of_a_category_of_high_risk_make_a_draft_high(support: Any) -> Non
     Category.objects.create(**SHIPPING | {"is_high_risk": True})
     draft = scenes.draft_in_thread(support, body=BODY)
 
-    assert kept(draft) == (Risk.HIGH, ["risky_words"])
+    assert kept(draft) == (Risk.HIGH, ["risky_words:Shipping"])
+    assert risk.said_in_row(draft) == (["about Shipping"], 0)
 
 
 def test_a_new_amount_alone_is_of_normal_risk(support: Any, shipping: Any) -> None:
