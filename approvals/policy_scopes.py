@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from agentmail.models import Mailbox
 from approvals import people
+from approvals.models import Submission
 from approvals.people import Person, Right
 from policies.models import Workspace, WorkspaceMember
 from policies.scopes import GLOBAL, mailbox_scope, workspace_scope
@@ -39,21 +40,30 @@ def words_of(scopes: Iterable[str]) -> dict[str, str]:
     workspaces = dict(
         Workspace.objects.filter(pk__in=_numbers(wanted, "workspace:")).values_list("pk", "name")
     )
-    return {scope: _word(scope, mailboxes, workspaces) for scope in wanted}
+    agents = {
+        scope: _agent_name(scope.removeprefix("agent:")) for scope in wanted if scope.startswith("agent:")
+    }
+    return {scope: _word(scope, mailboxes, workspaces, agents) for scope in wanted}
 
 
 def word_of(scope: str) -> str:
     return words_of([scope])[scope]
 
 
-def _word(scope: str, mailboxes: dict[int, str], workspaces: dict[int, str]) -> str:
+def _agent_name(agent_id: str) -> str:
+    """What an agent was called when it last handed in a mail; its id where it never did."""
+    rows = Submission.objects.filter(agent_id=agent_id).order_by("-pk")
+    return rows.values_list("agent_name", flat=True).first() or agent_id
+
+
+def _word(scope: str, mailboxes: dict[int, str], workspaces: dict[int, str], agents: dict[str, str]) -> str:
     kind, _colon, name = scope.partition(":")
     if kind == "mailbox":
         return _("mailbox %(name)s") % {"name": mailboxes.get(int(name), name)}
     if kind == "workspace":
         return _("workspace %(name)s") % {"name": workspaces.get(int(name), name)}
     if kind == "agent":
-        return _("agent %(name)s") % {"name": name}
+        return _("agent %(name)s") % {"name": agents.get(scope, name)}
     if kind == "domain":
         return _("domain %(name)s") % {"name": name}
     return _("all mailboxes")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 
 from django.contrib.auth.models import User
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 
 from approvals.models import Draft, Membership
-from approvals.notices import keeping, wishes
+from approvals.notices import audience, keeping, wishes
 from approvals.notices.models import DigestRhythm, How, Notice, NoticeKind, NoticeMail, NoticeSettings
 from approvals.people import Right
 from approvals.queries import visible_drafts
@@ -61,11 +62,14 @@ def _make(pk: int) -> bool:
         person = found.person
         if not person.is_active:
             return False
-        waiting = visible_drafts(person, Right.DECIDE).filter(state=DraftState.PENDING, expires_at__gt=now)
+        waiting = _waiting_for(person, now)
         count = _count(waiting)
         new = _count(waiting.filter(arrived_at__gt=since))
         carried = NoticeMail.objects.filter(
-            person=person, how=How.DIGEST, delivered_at__isnull=True, notice__closed_at__isnull=True
+            person=person,
+            how=How.DIGEST,
+            delivered_at__isnull=True,
+            notice__in=audience.visible_notices(person).filter(closed_at__isnull=True),
         )
         if not (new or carried.exists() or (count and found.digest == DigestRhythm.DAILY)):
             return False
@@ -88,6 +92,24 @@ def _make(pk: int) -> bool:
         if notice is not None:
             carried.update(digest=notice)
         return notice is not None
+
+
+def has_something_to_say(digest: Notice, person: User) -> bool:
+    """Whether a digest that was made still says anything, with rights and drafts as they are now."""
+    return bool(carried_by(digest, person)) or _waiting_for(person, database_now()).exists()
+
+
+def carried_by(digest: Notice, person: User) -> list[Notice]:
+    """What happened that a digest tells of, oldest first: what is open, or was when its mail was first tried."""
+    rows = NoticeMail.objects.filter(digest=digest, person=person).filter(
+        Q(notice__closed_at__isnull=True) | Q(message__isnull=False)
+    )
+    found = rows.select_related("notice__mailbox").order_by("notice_id")
+    return [row.notice for row in found if audience.is_for(row.notice, person)]
+
+
+def _waiting_for(person: User, now: datetime) -> QuerySet[Draft]:
+    return visible_drafts(person, Right.DECIDE).filter(state=DraftState.PENDING, expires_at__gt=now)
 
 
 def _count(rows: QuerySet[Draft]) -> int:

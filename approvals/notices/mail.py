@@ -20,14 +20,13 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Q
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from agentmail.failpoints import reach
-from approvals.notices import audience, wishes, words
+from approvals.notices import audience, digests, wishes, words
 from approvals.notices.models import Notice, NoticeKind, NoticeMail, NoticeSettings
 from approvals.outgoing_mail import is_configured
 from audit.clock import database_now
@@ -132,7 +131,9 @@ def _deliver_to(person_id: int) -> int:
 def _is_wanted(row: NoticeMail, person: User) -> bool:
     """Whether a person is to be mailed about a notice: still there, still allowed, and not settled before it began."""
     is_settled = row.notice.closed_at is not None and row.message is None
-    return person.is_active and bool(person.email) and not is_settled and audience.is_for(row.notice, person)
+    if is_settled or not person.is_active or not person.email or not audience.is_for(row.notice, person):
+        return False
+    return row.notice.kind != NoticeKind.DIGEST or digests.has_something_to_say(row.notice, person)
 
 
 def _drop(rows: Sequence[NoticeMail]) -> None:
@@ -223,7 +224,7 @@ def mail_of(
     blocks = [_block(notice, wished) for notice in notices[:LINES]]
     left = len(notices) - len(blocks)
     if only is not None and only.kind == NoticeKind.DIGEST:
-        carried = _carried(only, person)
+        carried = digests.carried_by(only, person)
         blocks += [_block(notice, wished) for notice in carried[:LINES]]
         left = max(0, len(carried) - LINES)
     if only is not None:
@@ -259,14 +260,6 @@ def mail_of(
 
 def address_of(path: str) -> str:
     return f"{settings.BASE_URL}{path}"
-
-
-def _carried(digest: Notice, person: User) -> list[Notice]:
-    rows = NoticeMail.objects.filter(digest=digest, person=person).filter(
-        Q(notice__closed_at__isnull=True) | Q(message__isnull=False)
-    )
-    found = rows.select_related("notice__mailbox").order_by("notice_id")
-    return [row.notice for row in found if audience.is_for(row.notice, person)]
 
 
 def _block(notice: Notice, wished: NoticeSettings) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from agentmail.failpoints import reach
 from agentmail.models import Mailbox
-from approvals import risk, together
+from approvals import policy_scopes, risk, together
 from approvals.models import (
     Decision,
     Draft,
@@ -32,7 +32,6 @@ from approvals.notices.models import Notice, NoticeCursor, NoticeKind
 from approvals.states import DECIDABLE_STATES, DraftState, SendState
 from audit.models import Entry
 from policies import scopes
-from policies.models import Workspace
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +106,7 @@ def _due(entries: list[Entry]) -> list[tuple[Callable[[Entry], None], Entry]]:
 
 
 def settle_draft(entry: Entry) -> None:
-    """Tell of a draft that waits and is of high risk, or close what was told of one that waits no more."""
+    """Tell of a draft that waits and is of high risk; close what was told of one that is so no more."""
     draft = (
         Draft.objects.select_related("mailbox", "current_revision", "send")
         .filter(pk=entry.draft_id or 0)
@@ -120,7 +119,9 @@ def settle_draft(entry: Entry) -> None:
         # One that is stale is still to be looked at by whom it was given to.
         kinds = OF_DRAFT if draft.state != DraftState.STALE else (NoticeKind.WAITING, NoticeKind.EXPIRING)
         keeping.close(Notice.objects.filter(draft=draft, kind__in=kinds), by=by, settled=settled)
-    elif is_high_risk(draft):
+    elif not is_high_risk(draft):
+        keeping.close(Notice.objects.filter(draft=draft, kind=NoticeKind.WAITING), by="", settled="risk_fell")
+    else:
         keeping.notify(
             NoticeKind.WAITING,
             key=f"waiting:{draft.pk}",
@@ -257,8 +258,8 @@ def settle_switch(entry: Entry) -> None:
     kind = NoticeKind.STOPPED if is_stop else NoticeKind.RESUMED
     open_ones = Notice.objects.filter(kind=NoticeKind.STOPPED, key__startswith=f"stopped:{scope}:")
     keeping.close(open_ones, by=_person_of(entry), settled="stopped_anew" if is_stop else "resumed")
-    what, mailbox_ids = _reach_of(scope)
-    for mailbox_id in mailbox_ids:
+    what = policy_scopes.word_of(scope)
+    for mailbox_id in _mailboxes_in(scope):
         keeping.notify(
             kind,
             key=f"{kind}:{scope}:{entry.sequence}:{mailbox_id or 'all'}",
@@ -270,22 +271,17 @@ def settle_switch(entry: Entry) -> None:
         )
 
 
-def _reach_of(scope: str) -> tuple[str, list[int | None]]:
-    """What a scope is called, and the mailboxes it concerns; none stands for all of them."""
-    what, _colon, name = scope.partition(":")
-    if what == "mailbox":
-        address = Mailbox.objects.filter(pk=int(name)).values_list("address", flat=True).first()
-        return (address or scope), [int(name)] if address is not None else []
-    if what == "workspace":
-        found = Workspace.objects.filter(pk=int(name)).first()
-        return (found.name if found is not None else scope), [*scopes.mailboxes_of(int(name))]
-    if what == "agent":
-        rows = Draft.objects.filter(agent_id=name)
-        latest = rows.order_by("-pk").first()
-        known = latest.submissions.order_by("-pk").first() if latest is not None else None
-        ids = rows.order_by("mailbox_id").values_list("mailbox_id", flat=True).distinct()
-        return (known.agent_name if known is not None else name), [*ids]
-    return ("" if what == "global" else name), [None]
+def _mailboxes_in(scope: str) -> list[int | None]:
+    """The mailboxes that a scope of the switch concerns; None stands for all of them."""
+    kind, _colon, name = scope.partition(":")
+    if kind == "mailbox":
+        return [*Mailbox.objects.filter(pk=int(name)).values_list("pk", flat=True)]
+    if kind == "workspace":
+        return [*scopes.mailboxes_of(int(name))]
+    if kind == "agent":
+        rows = Draft.objects.filter(agent_id=name).order_by("mailbox_id")
+        return [*rows.values_list("mailbox_id", flat=True).distinct()]
+    return [None]
 
 
 def is_high_risk(draft: Draft) -> bool:

@@ -25,6 +25,7 @@ _SETTLED: Mapping[str, tuple[Any, Any]] = {
     "draft_withdrawn": (_lazy("Withdrawn"), ""),
     "draft_expired": (_lazy("Expired: nobody decided in time"), ""),
     "draft_sent_elsewhere": (_lazy("Sent without this desk"), ""),
+    "risk_fell": (_lazy("Not of high risk any more"), ""),
     "send_accepted": (_lazy("Found: it was sent"), _lazy("Resolved by %(name)s: it was sent")),
     "send_queued": (_lazy("It waits to be sent"), ""),
     "send_dispatched": (_lazy("It is sent again"), _lazy("Sent again by %(name)s")),
@@ -78,7 +79,10 @@ def lines_of(notice: Notice) -> list[tuple[str, str]]:
     if facts.get("counterpart"):
         lines.append((_("To"), quoted(facts["counterpart"])))
     if facts.get("what"):
-        lines.append((_("What"), quoted(str(facts["what"]).replace("_", " "))))
+        # Of a follow-up it is a code; anything else is a name as people gave it.
+        what = str(facts["what"])
+        is_code = notice.kind == NoticeKind.FOLLOW_UP
+        lines.append((_("What"), quoted(what.replace("_", " ") if is_code else what)))
     if facts.get("by"):
         lines.append((_("By"), quoted(facts["by"])))
     if facts.get("reason"):

@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import F
 
 from agentmail.models import Mailbox
-from approvals.models import Draft, Membership, Risk
+from approvals.models import Draft, Membership, Risk, Role
 from approvals.notices import digests, expiring, keeping, listing, mail, reader, standing, wishes
 from approvals.notices.models import Notice, NoticeKind, NoticeMail, NoticeSettings
 from audit.models import Entry
@@ -261,6 +261,36 @@ def test_the_rest_waits_for_the_digest_and_comes_with_it(
     assert "A message needs a person" in got.get_body(("plain",)).get_content()
     digest_due(alice)
     assert digests.make_due() == 0
+
+
+def test_who_lost_the_right_to_all_that_happened_gets_no_empty_digest(
+    mailbox: Mailbox, alice: User, server: MailServer
+) -> None:
+    other = Mailbox.objects.create(address="other@example.com", grant_id="other")
+    Membership.objects.create(user=alice, mailbox=other, role=Role.REVIEWER)
+    wish(alice)
+    tell(mailbox, kind=NoticeKind.NEEDS_PERSON)
+    Membership.objects.filter(user=alice, mailbox=mailbox).delete()
+    digest_due(alice)
+
+    assert digests.make_due() == 0
+    assert mail.deliver_due() == 0
+    assert server.taken == []
+
+
+def test_a_digest_that_lost_all_it_tells_of_before_it_goes_is_not_mailed(
+    mailbox: Mailbox, alice: User, server: MailServer
+) -> None:
+    other = Mailbox.objects.create(address="other@example.com", grant_id="other")
+    Membership.objects.create(user=alice, mailbox=other, role=Role.REVIEWER)
+    wish(alice)
+    tell(mailbox, kind=NoticeKind.NEEDS_PERSON)
+    digest_due(alice)
+    assert digests.make_due() == 1
+    Membership.objects.filter(user=alice, mailbox=mailbox).delete()
+
+    assert mail.deliver_due() == 0
+    assert server.taken == []
 
 
 def test_who_marks_all_as_read_before_choosing_anything_gets_a_digest_all_the_same(

@@ -10,19 +10,25 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from agentmail.models import Mailbox
-from approvals.models import Draft, FollowUp, Membership, Risk, Role
+from approvals import decisions, policy_scopes
+from approvals.models import Draft, FollowUp, Membership, Risk, Role, Submission
 from approvals.notices import expiring, keeping, listing, reader, words
 from approvals.notices.models import Notice, NoticeCursor, NoticeKind, NoticeMail
 from approvals.transitions import assignments, drafts, follow_ups
 from audit.record import SYSTEM, Actor
 from policies import switch
-from tests.approvals.conftest import age, approve, person, sent
+from policies.models import Workspace, WorkspaceMember
+from tests.approvals.conftest import age, approve, person, seen, sent
 
 
 def risky(draft: Draft) -> Draft:
     Draft.objects.filter(pk=draft.pk).update(risk=Risk.HIGH)
     draft.refresh_from_db()
     return draft
+
+
+def edit(draft: Draft, by: User, **changes: Any) -> None:
+    decisions.edit(draft, person=by, seen=seen(draft), changes=changes)
 
 
 def told(who: User) -> list[str]:
@@ -52,6 +58,25 @@ def test_a_draft_without_high_risk_makes_no_notice_of_its_own(pending: Draft, al
     reader.read_on()
 
     assert told(alice) == []
+
+
+def test_a_wording_of_less_risk_closes_the_notice_and_more_risk_tells_anew(
+    pending: Draft, alice: User
+) -> None:
+    risky(pending)
+    reader.read_on()
+    edit(pending, alice, subject="Re: Where is your order?")
+    Draft.objects.filter(pk=pending.pk).update(risk=Risk.NORMAL)
+
+    reader.read_on()
+
+    assert told(alice) == []
+    assert words.settled_of(Notice.objects.get()) == "Not of high risk any more"
+    pending.refresh_from_db()
+    edit(pending, alice, subject="Re: Where is it?")
+    risky(pending)
+    reader.read_on()
+    assert told(alice) == ["waiting"]
 
 
 def test_what_was_read_is_not_told_again(pending: Draft, alice: User) -> None:
@@ -155,6 +180,39 @@ def test_a_stop_of_an_agent_is_told_once_in_each_mailbox_that_it_writes_for(
     reader.read_on()
 
     assert (told(alice), told(charlie)) == (["stopped"], [])
+
+
+@pytest.mark.parametrize("scope", ["global", "mailbox", "workspace", "agent", "domain"])
+def test_a_stop_is_called_as_on_every_page(
+    scope: str, agent_writes: Callable[..., Draft], mailbox: Mailbox, alice: User
+) -> None:
+    Mailbox.objects.filter(pk=mailbox.pk).update(address="first_line@example.com")
+    workspace = Workspace.objects.create(name="Night_shift")
+    WorkspaceMember.objects.create(workspace=workspace, mailbox_id=mailbox.pk)
+    written = agent_writes()
+    Draft.objects.filter(pk=written.pk).update(agent_id="writer")
+    Submission.objects.create(
+        mailbox=mailbox,
+        agent_id="writer",
+        agent_name="Writer",
+        owner=alice,
+        payload_sha256="0" * 64,
+        received_at=written.arrived_at,
+    )
+    names = {
+        "global": "all mailboxes",
+        f"mailbox:{mailbox.pk}": "mailbox first_line@example.com",
+        f"workspace:{workspace.pk}": "workspace Night_shift",
+        "agent:writer": "agent Writer",
+        "domain:example.net": "domain example.net",
+    }
+    [(wanted, name)] = [one for one in names.items() if one[0].startswith(scope)]
+    switch.engage(wanted, actor=SYSTEM, reason="Looks wrong.", wait_seconds=0)
+    reader.read_on()
+
+    notice = Notice.objects.get(kind="stopped")
+    assert ("What", name) in words.lines_of(notice)
+    assert policy_scopes.word_of(wanted) == name
 
 
 def test_a_stop_by_the_desk_itself_says_so(mailbox: Mailbox, alice: User) -> None:
