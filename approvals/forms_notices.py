@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from agentmail.models import Mailbox
 from approvals import outgoing
 from approvals.forms_modes import SignatureHeaderField
-from approvals.notices.channels import NAME_CHARACTERS
+from approvals.names import NAME_CHARACTERS
 from approvals.notices.kinds import CHOSEN, ON_CHANNELS
 from approvals.notices.models import CardKind, DigestRhythm, How, NoticeChannel, NoticeKind, NoticeSettings
 from approvals.notices.wishes import how_of

@@ -67,6 +67,11 @@ class Reply:
     body: bytes
     retry_after: int | None
 
+    @property
+    def trouble(self) -> str:
+        """Why it does not mean that something was taken; empty from 200 to 299."""
+        return "" if 200 <= self.status < 300 else _("It answered %(status)d.") % {"status": self.status}
+
 
 def target_of(url: str, *, may_be_plain: bool = False, most_characters: int = URL_CHARACTERS) -> Target:
     """Take a URL apart, without asking anybody; http:// is for `may_be_plain` only. Raises AddressRefused."""
@@ -218,12 +223,16 @@ def _asked(
 def tell(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
     """Post JSON once; an answer from 200 to 299 means that it was taken. Does not raise for what a receiver does."""
     try:
-        status = post(url, body, {**headers, "Content-Type": "application/json", "User-Agent": "Countersign"})
+        reply = ask_in_json(url, body, headers, read_bytes=0)
     except (AddressRefused, NotReached) as error:
         return Answer(None, str(error))
-    if 200 <= status < 300:
-        return Answer(status)
-    return Answer(status, _("It answered %(status)d.") % {"status": status})
+    return Answer(reply.status, reply.trouble)
+
+
+def ask_in_json(url: str, body: bytes, headers: Mapping[str, str], *, read_bytes: int) -> Reply:
+    """As `ask`, for a body of JSON, with the headers that every message of the desk to a program has."""
+    ours = {"Content-Type": "application/json", "User-Agent": "Countersign"}
+    return ask(url, body, {**ours, **headers}, read_bytes=read_bytes)
 
 
 @contextmanager

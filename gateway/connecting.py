@@ -10,6 +10,7 @@ from agentmail.client import configured_client
 from agentmail.models import Mailbox
 from approvals import mailboxes, outgoing
 from approvals.mailboxes import MailboxRefused
+from approvals.names import NAME_CHARACTERS
 from audit.record import Actor
 from gateway.webhooks import endpoints, events, secrets
 from policies import channels, modes
@@ -67,6 +68,6 @@ def _told(mailbox: Mailbox, mode: str, webhook: str, actor: Actor) -> Connected:
         channel = channels.write(mailbox.pk, version=0, actor=actor, kind=ChannelKind.WEBHOOK, target=webhook)
         channel_secret = channels.secret_of(channel)
         types = [one for one in types if one not in ("email.sent", "email.unknown")]
-    name = mailbox.address[: endpoints.NAME_CHARACTERS]
+    name = mailbox.address[:NAME_CHARACTERS]
     endpoint = endpoints.make(actor=actor, name=name, url=webhook, types=types, mailboxes=[mailbox])
     return Connected(mailbox, secrets.secret_of(endpoint), channel_secret)

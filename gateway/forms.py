@@ -11,11 +11,12 @@ from django.utils.translation import gettext_lazy as _
 from agentmail.models import Mailbox
 from approvals import outgoing, people
 from approvals.forms_modes import SignatureHeaderField
+from approvals.names import NAME_CHARACTERS
 from approvals.views.access import person_of
 from approvals.views.reauthentication import PasswordAgain
 from gateway import tokens
 from gateway.models import Scope, Token, TokenKind
-from gateway.webhooks import endpoints, events
+from gateway.webhooks import events
 from gateway.webhooks.models import WebhookEndpoint
 from policies import webhooks
 
@@ -39,7 +40,7 @@ class TokenForm(PasswordAgain):
     )
     name = forms.CharField(
         label=_("Name"),
-        max_length=tokens.NAME_CHARACTERS,
+        max_length=NAME_CHARACTERS,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
         help_text=_("Reviewers and the record call the program by this name."),
         error_messages={"required": _("Give the token a name.")},
@@ -109,7 +110,7 @@ class WebhookForm(PasswordAgain):
     version = forms.IntegerField(widget=forms.HiddenInput, min_value=0, max_value=2**31 - 1)
     name = forms.CharField(
         label=_("Name"),
-        max_length=endpoints.NAME_CHARACTERS,
+        max_length=NAME_CHARACTERS,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
         error_messages={"required": _("Give the webhook a name.")},
     )
@@ -181,12 +182,3 @@ class WebhookForm(PasswordAgain):
         """What was typed, as `gateway.webhooks.endpoints` takes it."""
         names = ("name", "url", "types", "signature_header", "mailboxes")
         return {name: self.cleaned_data[name] for name in names}
-
-
-class RotateForm(PasswordAgain):
-    version = forms.IntegerField(widget=forms.HiddenInput, min_value=1, max_value=2**31 - 1)
-
-    def __init__(self, data: QueryDict | None = None, *, request: HttpRequest, version: int = 0) -> None:
-        super().__init__(
-            data, request=request, initial={"version": version}, auto_id="rotate_%s", label_suffix=""
-        )

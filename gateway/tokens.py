@@ -18,13 +18,13 @@ from django.utils.translation import gettext as _
 
 from agentmail.models import Mailbox
 from approvals import people
+from approvals.names import fault_of_name
 from approvals.people import Person, Right
 from approvals.queries import visible_mailboxes
 from audit.clock import database_now
 from audit.record import Actor, record
 from gateway.models import SCOPES_OF, Scope, Token, TokenKind
 
-NAME_CHARACTERS = 100
 LONGEST_DAYS = 366
 # 256 bits; see security.md section 3.6 of the design.
 _SECRET_BYTES = 32
@@ -203,8 +203,9 @@ def _check(
 ) -> None:
     if kind not in TokenKind.values:
         raise TokenRefused("kind", _("A token is for an agent or an operator."))
-    if not name.strip() or len(name) > NAME_CHARACTERS or not name.isprintable():
-        raise TokenRefused("name", _("1 to %(limit)d printable characters.") % {"limit": NAME_CHARACTERS})
+    fault = fault_of_name(name)
+    if fault:
+        raise TokenRefused("name", fault)
     allowed = SCOPES_OF[TokenKind(kind)]
     foreign = [scope for scope in scopes if scope not in allowed]
     if foreign or not scopes:

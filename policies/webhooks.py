@@ -1,4 +1,4 @@
-"""What every webhook of the desk shares: its secret, its signatures, and how the record names its address."""
+"""What every webhook of the desk shares: its secret, its signatures, its envelope, and its name in the record."""
 
 from __future__ import annotations
 
@@ -6,12 +6,31 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.utils.crypto import salted_hmac
 
+
+class Standing(StrEnum):
+    """Whether a receiver is told of what happens."""
+
+    ON = "on"
+    FAILING = "failing"
+    OFF = "off"
+
+
 DEFAULT_HEADER = "X-Countersign-Signature"
+
+
+def standing_of(*, is_on: bool, failing_since: datetime | None) -> Standing:
+    """How a receiver stands; `failing_since` is the first failure since the last success."""
+    if not is_on:
+        return Standing.OFF
+    return Standing.FAILING if failing_since is not None else Standing.ON
 
 
 def new_salt() -> str:
@@ -42,6 +61,13 @@ def signature_headers(
         "webhook-signature": " ".join(f"v1,{one}" for one in standard),
         **dict(zip((header, f"{header}-Next"), plain, strict=False)),
     }
+
+
+def envelope(
+    message_id: str, kind: str, at: datetime, data: Mapping[str, Any], **marks: bool
+) -> dict[str, Any]:
+    """What is posted about one event: its id, which a repeat shares, what happened and when, and `marks` of ours."""
+    return {"id": message_id, "type": kind, "created_at": at.isoformat(), **marks, "data": data}
 
 
 def name_in_record(url: str) -> str:

@@ -253,13 +253,12 @@ def _by_bot(channel: NoticeChannel, card: NoticeCard, content: Content, now: dat
     if is_change:
         message["ts"] = stamp
     method = "chat.update" if is_change else "chat.postMessage"
-    reply = _post_json(
-        f"{settings.SLACK_API_URL}/{method}", message, {"Authorization": f"Bearer {unseal(channel.sealed)}"}
-    )
+    authorization = {"Authorization": f"Bearer {unseal(channel.sealed)}"}
+    reply = _post_to_slack(f"{settings.SLACK_API_URL}/{method}", message, authorization)
     if reply.status == 429:
         return _limited(reply)
-    if not 200 <= reply.status < 300:
-        return Answer(reply.status, _("It answered %(status)d.") % {"status": reply.status})
+    if reply.trouble:
+        return Answer(reply.status, reply.trouble)
     said = _json_of(reply.body)
     if said.get("ok") is True:
         return Answer(reply.status, remote=f"{said.get('channel', '')} {said.get('ts', '')}".strip())
@@ -267,12 +266,18 @@ def _by_bot(channel: NoticeChannel, card: NoticeCard, content: Content, now: dat
 
 
 def _by_slack_webhook(channel: NoticeChannel, card: NoticeCard, content: Content, now: datetime) -> Answer:
-    reply = _post_json(unseal(channel.sealed), _slack_message(card, content), {})
-    if 200 <= reply.status < 300:
+    reply = _post_to_slack(unseal(channel.sealed), _slack_message(card, content), {})
+    if not reply.trouble:
         return Answer(reply.status)
     if reply.status == 429:
         return _limited(reply)
     return _refused(reply, reply.body[:100].decode("utf-8", "replace").strip())
+
+
+def _post_to_slack(url: str, message: Mapping[str, Any], headers: Mapping[str, str]) -> outgoing.Reply:
+    # Without the charset Slack warns in every answer.
+    given = {**headers, "Content-Type": "application/json; charset=utf-8"}
+    return outgoing.ask_in_json(url, _json(message), given, read_bytes=READ_BYTES)
 
 
 def _refused(reply: outgoing.Reply, error: str) -> Answer:
@@ -280,7 +285,7 @@ def _refused(reply: outgoing.Reply, error: str) -> Answer:
         return _limited(reply)
     is_known = error in _FOR_GOOD or error in _CARD_GONE
     # What it says is written down where it is one of the words that we know: the rest could be anything.
-    why = error if is_known else _("It answered %(status)d.") % {"status": reply.status}
+    why = error if is_known else _("status %(status)d") % {"status": reply.status}
     return Answer(
         reply.status,
         _("Slack refused it: %(why)s") % {"why": why},
@@ -307,26 +312,18 @@ def _by_webhook(channel: NoticeChannel, card: NoticeCard, content: Content, now:
     # Of many in one it says nothing that is true of one of them.
     notice = card.notice if card.bundle is None else None
     closed_at = notice.closed_at if notice is not None else None
-    body = json.dumps(
-        {
-            "id": str(event_id),
-            "type": kind,
-            "created_at": (closed_at or card.made_at).isoformat(),
-            "data": {
-                "notice": str(notice.public_id) if notice is not None else "",
-                "kind": notice.kind if notice is not None else "",
-                "mailbox": notice.mailbox.address
-                if notice is not None and notice.mailbox is not None
-                else "",
-                "is_urgent": _rows_of(card).filter(notice__is_urgent=True).exists(),
-                "title": content.title,
-                "lines": [{"label": label, "value": value} for label, value in content.lines],
-                "url": content.address,
-                "settled": content.settled,
-            },
-        },
-        ensure_ascii=False,
-    ).encode()
+    mailbox = notice.mailbox if notice is not None else None
+    data = {
+        "notice": str(notice.public_id) if notice is not None else "",
+        "kind": notice.kind if notice is not None else "",
+        "mailbox": mailbox.address if mailbox is not None else "",
+        "is_urgent": _rows_of(card).filter(notice__is_urgent=True).exists(),
+        "title": content.title,
+        "lines": [{"label": label, "value": value} for label, value in content.lines],
+        "url": content.address,
+        "settled": content.settled,
+    }
+    body = _json(webhooks.envelope(str(event_id), kind, closed_at or card.made_at, data))
     headers = webhooks.signature_headers(
         [channels.secret_of(channel)],
         header=channel.signature_header,
@@ -334,13 +331,10 @@ def _by_webhook(channel: NoticeChannel, card: NoticeCard, content: Content, now:
         body=body,
         at=int(now.timestamp()),
     )
-    reply = _post(channel.target, body, headers)
-    if 200 <= reply.status < 300:
-        return Answer(reply.status)
+    reply = outgoing.ask_in_json(channel.target, body, headers, read_bytes=0)
     if reply.status == 429:
         return _limited(reply)
-    said = _("It answered %(status)d.") % {"status": reply.status}
-    return Answer(reply.status, said, is_for_good=reply.status == 410)
+    return Answer(reply.status, reply.trouble, is_for_good=reply.status == 410)
 
 
 _SENDERS = {
@@ -350,13 +344,8 @@ _SENDERS = {
 }
 
 
-def _post_json(url: str, message: Mapping[str, Any], headers: Mapping[str, str]) -> outgoing.Reply:
-    return _post(url, json.dumps(message, ensure_ascii=False).encode(), headers)
-
-
-def _post(url: str, body: bytes, headers: Mapping[str, str]) -> outgoing.Reply:
-    given = {**headers, "Content-Type": "application/json; charset=utf-8", "User-Agent": "Countersign"}
-    return outgoing.ask(url, body, given, read_bytes=READ_BYTES)
+def _json(message: Mapping[str, Any]) -> bytes:
+    return json.dumps(message, ensure_ascii=False).encode()
 
 
 def _json_of(body: bytes) -> Mapping[str, Any]:

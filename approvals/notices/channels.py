@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from agentmail.models import Mailbox
 from approvals import outgoing
+from approvals.names import fault_of_name
 from approvals.notices.kinds import ON_CHANNELS
 from approvals.notices.models import CardKind, NoticeCard, NoticeChannel
 from approvals.notices.sealing import seal
@@ -19,7 +20,6 @@ from audit.clock import database_now
 from audit.record import SYSTEM, Actor, record
 from policies import changes, webhooks
 
-NAME_CHARACTERS = 100
 _BOT_TOKEN = re.compile(r"xox[a-z]-[A-Za-z0-9-]{10,300}")
 _PLACE = re.compile(r"#?[A-Za-z0-9_.-]{1,80}")
 
@@ -170,8 +170,9 @@ def _calm(channel: NoticeChannel) -> None:
 
 
 def _check(name: str, kinds: Sequence[str]) -> None:
-    if not name.strip() or len(name) > NAME_CHARACTERS or not name.isprintable():
-        raise ChannelRefused("name", _("1 to %(limit)d printable characters.") % {"limit": NAME_CHARACTERS})
+    fault = fault_of_name(name)
+    if fault:
+        raise ChannelRefused("name", fault)
     if not kinds or any(kind not in ON_CHANNELS for kind in kinds):
         raise ChannelRefused("kinds", _("Choose at least one kind of notice."))
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import time
+from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from agentmail.models import Mailbox
 from policies.models import Versioned
-from policies.webhooks import DEFAULT_HEADER, name_in_record
+from policies.webhooks import DEFAULT_HEADER, Standing, name_in_record, standing_of
 
 
 class NoticeKind(models.TextChoices):
@@ -212,8 +213,22 @@ class NoticeChannel(Versioned):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def standing(self) -> Standing:
+        return standing_of(is_on=self.is_on, failing_since=self.failing_since)
+
     def in_record(self) -> dict[str, Any]:
         return {"target": name_in_record(self.target)} if self.kind == CardKind.WEBHOOK else {}
+
+
+class CardState(StrEnum):
+    """What became of a card."""
+
+    WAITING = "waiting"
+    UP = "up"
+    SETTLED = "settled"
+    NOT_NEEDED = "not_needed"
+    GIVEN_UP = "given_up"
 
 
 class NoticeCard(models.Model):
@@ -249,6 +264,16 @@ class NoticeCard(models.Model):
 
     def __str__(self) -> str:
         return f"{self.notice_id} on {self.channel_id}"
+
+    @property
+    def state(self) -> CardState:
+        if self.given_up_at is not None:
+            return CardState.GIVEN_UP
+        if self.next_try_at is not None:
+            return CardState.WAITING
+        if not self.shown:
+            return CardState.NOT_NEEDED
+        return CardState.SETTLED if self.shown == 2 else CardState.UP
 
 
 class NoticeCardTry(models.Model):

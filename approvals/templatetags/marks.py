@@ -82,6 +82,18 @@ MARKS: Mapping[str, Mapping[str, Mark]] = {
         "invalid": Mark(_("Needs re-authentication"), "flag", "look"),
         "removed": Mark(_("Removed at the provider"), "x"),
     },
+    "card": {
+        "waiting": Mark(_("Waits"), "clock"),
+        "up": Mark(_("Put up"), "check"),
+        "settled": Mark(_("Settled there"), "check"),
+        "not_needed": Mark(_("Not needed any more"), "dash"),
+        "given_up": Mark(_("Given up"), "x", "look"),
+    },
+    "receiver": {
+        "on": Mark(_("On"), "check"),
+        "failing": Mark(_("Failing"), "flag", "look"),
+        "off": Mark(_("Switched off"), "stop", "stop"),
+    },
     "event": {
         "stored": Mark(_("Waiting"), "clock"),
         "done": Mark(_("Done"), "check"),

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +19,7 @@ from approvals.notices.models import CardKind, NoticeCard, NoticeChannel, Notice
 from approvals.people import Right
 from approvals.views.access import person_of, signed_in
 from approvals.views.paging import number_given, paging_of
+from approvals.views.reauthentication import NewSecretForm
 from approvals.views.versions import version_given, with_version
 from approvals.views.writing import NotWritable, nothing_changed
 from audit.record import Actor
@@ -110,44 +110,32 @@ def renew_secret(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     found = _found(request, public_id)
     if found.kind != CardKind.WEBHOOK:
         return _page(request, found, problem=_("Only a webhook has a secret that is made here."), status=409)
-    return _acted(
-        request,
-        found,
-        lambda: channels.renew_secret(found, version=version_given(request), actor=_actor(request)),
-        lambda renewed: _page(request, renewed, new_secret=channels.secret_of(renewed)),
-    )
+    form = NewSecretForm(request.POST, request=request)
+    if not form.is_valid():
+        return _page(request, found, secret_form=form, status=422)
+    try:
+        renewed = channels.renew_secret(found, version=form.cleaned_data["version"], actor=_actor(request))
+    except Conflict:
+        return _page(request, _found(request, public_id), problem=_moved(), status=409)
+    except NotWritable:
+        return _page(request, found, problem=nothing_changed(), status=503)
+    return _page(request, renewed, new_secret=channels.secret_of(renewed))
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @signed_in
 def remove(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     found = _found(request, public_id)
-
-    def removed(_nothing: Any) -> HttpResponseBase:
-        messages.success(request, _("“%(name)s” is removed.") % {"name": found.name})
-        return redirect("approvals:notice_channels")
-
-    return _acted(
-        request,
-        found,
-        lambda: channels.remove(found, version=version_given(request), actor=_actor(request)),
-        removed,
-    )
-
-
-def _acted(
-    request: HttpRequest,
-    found: NoticeChannel,
-    act: Callable[[], Any],
-    answer: Callable[[Any], HttpResponseBase],
-) -> HttpResponseBase:
+    if request.method != "POST":
+        return _remove_page(request, found)
     try:
-        done = act()
+        channels.remove(found, version=version_given(request), actor=_actor(request))
     except Conflict:
-        return _page(request, _found(request, found.public_id), problem=_moved(), status=409)
+        return _remove_page(request, _found(request, public_id), problem=_moved(), status=409)
     except NotWritable:
-        return _page(request, found, problem=nothing_changed(), status=503)
-    return answer(done)
+        return _remove_page(request, found, problem=nothing_changed(), status=503)
+    messages.success(request, _("“%(name)s” is removed.") % {"name": found.name})
+    return redirect("approvals:notice_channels")
 
 
 def _moved() -> str:
@@ -183,10 +171,18 @@ def _form_page(
     return render(request, "approvals/notice_channel_form.html", context, status=status)
 
 
+def _remove_page(
+    request: HttpRequest, found: NoticeChannel, *, problem: str = "", status: int = 200
+) -> HttpResponse:
+    context = {"here": "policies", "channel": found, "problem": problem}
+    return render(request, "approvals/notice_channel_remove.html", context, status=status)
+
+
 def _page(
     request: HttpRequest,
     found: NoticeChannel,
     *,
+    secret_form: NewSecretForm | None = None,
     new_secret: str = "",
     problem: str = "",
     status: int = 200,
@@ -200,6 +196,9 @@ def _page(
         "here": "policies",
         "channel": found,
         "kinds": [NoticeKind(kind).label for kind in found.kinds],
+        "secret_form": (secret_form or NewSecretForm(request=request, version=found.version))
+        if found.kind == CardKind.WEBHOOK
+        else None,
         "new_secret": new_secret,
         "log": [
             {

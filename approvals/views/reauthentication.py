@@ -6,7 +6,7 @@ from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows import reauthentication
 from allauth.core import ratelimit
 from django import forms
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
@@ -50,3 +50,14 @@ class PasswordAgain(forms.Form):
         if "password" in cleaned:
             self.fields.pop("password", None)
         return cleaned
+
+
+class NewSecretForm(PasswordAgain):
+    """Asks for another secret of a receiver, in the version that the page showed."""
+
+    version = forms.IntegerField(widget=forms.HiddenInput, min_value=1, max_value=2**31 - 1)
+
+    def __init__(self, data: QueryDict | None = None, *, request: HttpRequest, version: int = 0) -> None:
+        super().__init__(
+            data, request=request, initial={"version": version}, auto_id="new_secret_%s", label_suffix=""
+        )

@@ -16,11 +16,12 @@ from approvals import people
 from approvals.people import Right
 from approvals.views.access import person_of, signed_in
 from approvals.views.paging import number_given, paging_of
+from approvals.views.reauthentication import NewSecretForm
 from approvals.views.versions import version_given, with_version
 from approvals.views.writing import NotWritable, nothing_changed
 from audit.clock import database_now
 from audit.record import Actor
-from gateway.forms import RotateForm, WebhookForm
+from gateway.forms import WebhookForm
 from gateway.webhooks import deliveries, endpoints, events
 from gateway.webhooks.endpoints import AlreadyMade, Conflict, WebhookRefused
 from gateway.webhooks.models import WebhookDelivery, WebhookEndpoint
@@ -103,9 +104,9 @@ def edit(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
 @signed_in
 def rotate(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     found = _found(request, public_id)
-    form = RotateForm(request.POST, request=request)
+    form = NewSecretForm(request.POST, request=request)
     if not form.is_valid():
-        return _page(request, found, rotate_form=form, status=422)
+        return _page(request, found, secret_form=form, status=422)
     try:
         rotated = endpoints.rotate(found, version=form.cleaned_data["version"], actor=_actor(request))
     except (WebhookRefused, Conflict) as refusal:
@@ -241,7 +242,7 @@ def _page(
     request: HttpRequest,
     found: WebhookEndpoint,
     *,
-    rotate_form: RotateForm | None = None,
+    secret_form: NewSecretForm | None = None,
     new_secret: str = "",
     problem: str = "",
     status: int = 200,
@@ -260,7 +261,7 @@ def _page(
         "endpoint": found,
         "types": [(kind, events.TYPES[kind]) for kind in found.types],
         "is_rotating": len(signing_secrets(found, database_now())) > 1,
-        "rotate_form": rotate_form or RotateForm(request=request, version=found.version),
+        "secret_form": secret_form or NewSecretForm(request=request, version=found.version),
         "new_secret": new_secret,
         "log": rows[:PAGE],
         "paging": paging_of(

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from agentmail.models import Mailbox
 from approvals import outgoing
+from approvals.names import fault_of_name
 from audit.clock import database_now
 from audit.models import Entry
 from audit.record import Actor, record
@@ -21,7 +22,6 @@ from gateway.webhooks import events
 from gateway.webhooks.models import WebhookDelivery, WebhookEndpoint
 from policies import webhooks
 
-NAME_CHARACTERS = 100
 OVERLAP = timedelta(hours=24)
 _FORMS = uuid.UUID("f6a53d3c-7c5d-4a53-8a8e-4a8e5a2f2d10")
 
@@ -177,8 +177,9 @@ def send_test(endpoint: WebhookEndpoint) -> WebhookDelivery:
 def _check(
     name: str, url: str, types: Sequence[str], mailboxes: Sequence[Mailbox], agent: Token | None
 ) -> None:
-    if not name.strip() or len(name) > NAME_CHARACTERS or not name.isprintable():
-        raise WebhookRefused("name", _("1 to %(limit)d printable characters.") % {"limit": NAME_CHARACTERS})
+    fault = fault_of_name(name)
+    if fault:
+        raise WebhookRefused("name", fault)
     try:
         outgoing.check(url)
     except outgoing.AddressRefused as error:

@@ -16,7 +16,7 @@ from approvals.models import Draft, OutcomeKind, Revision, Send, Submission
 from approvals.states import DraftState
 from audit.models import Entry
 from gateway.models import Token
-from policies import scopes
+from policies import scopes, webhooks
 from policies.models import Workspace
 
 TYPES: Mapping[str, Any] = {
@@ -81,13 +81,7 @@ class Subscriber:
 
 def body_of(kind: str, at: datetime, data: Mapping[str, Any], *, event_id: UUID) -> str:
     """The JSON that is posted, at most BODY_BYTES long; `truncated` says that texts and lists were cut for it."""
-    whole = {
-        "id": str(event_id),
-        "type": kind,
-        "created_at": at.isoformat(),
-        "truncated": False,
-        "data": data,
-    }
+    whole = webhooks.envelope(str(event_id), kind, at, data, truncated=False)
     text = _json(whole)
     if len(text.encode()) <= BODY_BYTES:
         return text

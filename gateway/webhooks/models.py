@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from agentmail.models import Mailbox
-from policies.webhooks import DEFAULT_HEADER
+from policies.webhooks import DEFAULT_HEADER, Standing, standing_of
 
 
 class WebhookEndpoint(models.Model):
@@ -41,6 +41,10 @@ class WebhookEndpoint(models.Model):
 
     def __str__(self) -> str:
         return f"webhook {self.public_id}"
+
+    @property
+    def standing(self) -> Standing:
+        return standing_of(is_on=self.is_enabled, failing_since=self.failing_since)
 
 
 class WebhookDelivery(models.Model):

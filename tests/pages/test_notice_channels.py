@@ -1,5 +1,7 @@
 """The channels of notices: admins set them, secrets are shown once or never, and nobody else sees them."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.core.cache import cache
 
@@ -11,6 +13,7 @@ from tests.pages import scenes
 from tests.pages.pages import browser
 
 TOKEN = "xoxb-the-token-of-the-bot"
+NOW = datetime(2026, 8, 3, 12, tzinfo=UTC)
 LIST = "/policies/notices/"
 BOT = {
     "version": 0,
@@ -47,9 +50,21 @@ def bot(support):
     )
 
 
+@pytest.fixture
+def program(admin):
+    return channels.make(
+        actor=scenes.SYSTEM,
+        name="Program",
+        kind="webhook",
+        mailbox=None,
+        kinds=ON_CHANNELS,
+        target="http://127.0.0.1:9/hook",
+    )
+
+
 def paths(channel):
     one = f"{LIST}{channel.public_id}/"
-    gets = [LIST, f"{LIST}new/", one, f"{one}edit/"]
+    gets = [LIST, f"{LIST}new/", one, f"{one}edit/", f"{one}remove/"]
     posts = [f"{LIST}new/", f"{one}edit/", f"{one}test/", f"{one}secret/", f"{one}remove/"]
     return [("get", path) for path in gets] + [("post", path) for path in posts]
 
@@ -90,14 +105,37 @@ def test_a_bot_is_made_and_its_token_never_shown(admin, support):
 def test_the_secret_of_a_webhook_is_shown_once(admin):
     page = admin.submit(f"{LIST}new/", PROGRAM)
 
-    made = NoticeChannel.objects.get()
-    secret = channels.secret_of(made)
+    secret = channels.secret_of(NoticeChannel.objects.get())
     assert secret in page.text()
-    assert secret not in admin.page(f"{LIST}{made.public_id}/").html
-    renewed = admin.submit(f"{LIST}{made.public_id}/secret/", {"version": made.version})
-    made.refresh_from_db()
-    assert channels.secret_of(made) != secret
-    assert channels.secret_of(made) in renewed.text()
+    assert secret not in admin.page(f"{LIST}{NoticeChannel.objects.get().public_id}/").html
+
+
+def test_a_new_secret_of_a_webhook_takes_the_password(admin, program):
+    one = f"{LIST}{program.public_id}/"
+    before = channels.secret_of(program)
+    for password in ("", "wrong"):
+        page = admin.submit(f"{one}secret/", {"version": 1, "password": password})
+        assert page.status == 422
+        assert channels.secret_of(NoticeChannel.objects.get()) == before
+
+    renewed = admin.submit(f"{one}secret/", {"version": 1, "password": scenes.PASSWORD})
+
+    now = channels.secret_of(NoticeChannel.objects.get())
+    assert now != before
+    assert now in renewed.text()
+    assert now not in admin.page(one).html
+
+
+def test_a_new_secret_for_an_older_version_is_a_conflict(admin, program):
+    page = admin.submit(f"{LIST}{program.public_id}/secret/", {"version": 7, "password": scenes.PASSWORD})
+
+    assert page.status == 409
+    assert "Somebody else changed this channel" in page.text()
+
+
+def test_a_bot_has_no_secret_that_is_made_here(admin, bot):
+    assert "Make a new secret" not in admin.page(f"{LIST}{bot.public_id}/").text()
+    assert admin.submit(f"{LIST}{bot.public_id}/secret/", {"version": 1}).status == 409
 
 
 @pytest.mark.parametrize(
@@ -147,7 +185,34 @@ def test_a_test_stands_in_the_log(admin, bot):
     assert Entry.objects.filter(action="approvals.notice_channel.tested").count() == 1
 
 
-def test_a_channel_is_removed(admin, bot):
+def test_removing_an_older_version_is_a_conflict(admin, bot):
+    page = admin.submit(f"{LIST}{bot.public_id}/remove/", {"version": 7})
+
+    assert page.status == 409
+    assert NoticeChannel.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"next_try_at": NOW}, "Waits"),
+        ({"shown": 1}, "Put up"),
+        ({"shown": 2, "wanted": 2}, "Settled there"),
+        ({"wanted": 2}, "Not needed any more"),
+        ({"shown": 1, "given_up_at": NOW}, "Given up"),
+    ],
+)
+def test_the_log_says_what_became_of_a_card(admin, bot, fields, word):
+    NoticeCard.objects.create(channel=bot, made_at=NOW, **fields)
+
+    assert word in admin.page(f"{LIST}{bot.public_id}/").text()
+
+
+def test_a_channel_is_removed_once_the_page_that_says_what_that_means_was_sent(admin, bot):
+    page = admin.page(f"{LIST}{bot.public_id}/remove/")
+    assert "its log is deleted" in page.text()
+    assert NoticeChannel.objects.exists()
+
     admin.post(f"{LIST}{bot.public_id}/remove/", {"version": 1})
 
     assert not NoticeChannel.objects.exists()
