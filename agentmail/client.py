@@ -59,6 +59,8 @@ MOST_ITEMS = 1000
 MOST_GRANTS = 500
 
 _CHUNK_BYTES = 64 * 1024
+# Ids, names of fields and what else stands around the source of a message in a reply.
+_AROUND_RAW_MIME_BYTES = 16 * 1024
 _TRANSPORT_ERRORS = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -165,6 +167,22 @@ class NylasClient:
             params={"fields": "include_headers"} if with_headers else {},
             read_timeout=read_timeout,
         )
+
+    def get_raw_mime(
+        self, grant: str, message_id: str, *, limit: int, read_timeout: float | None = None
+    ) -> bytes:
+        """The source of a message as it arrived (RFC 5322); `TooLarge` above `limit` bytes, which are not read on."""
+        content = self._json(
+            "GET",
+            f"/v3/grants/{_segment(grant)}/messages/{_segment(message_id)}",
+            params={"fields": "raw_mime"},
+            read_timeout=read_timeout,
+            limit=limit * 4 // 3 + _AROUND_RAW_MIME_BYTES,
+        )
+        raw = self._parsed(lambda data: parsing.raw_mime(_of_grant(data, grant)), content)
+        if len(raw) > limit:
+            raise TooLarge(f"The source of the message has more than {limit} bytes.")
+        return raw
 
     def list_messages(
         self,
@@ -623,8 +641,9 @@ class NylasClient:
         params: Mapping[str, str] | None = None,
         fields: Mapping[str, Any] | None = None,
         read_timeout: float | None = None,
+        limit: int = LARGEST_REPLY_BYTES,
     ) -> Any:
-        reply = self._call(method, path, params=params, fields=fields, read_timeout=read_timeout)
+        reply = self._call(method, path, params=params, fields=fields, read_timeout=read_timeout, limit=limit)
         try:
             return parsing.json_content(reply.body)
         except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Iterable
@@ -113,6 +114,15 @@ def one(content: Any) -> dict[str, Any]:
         if isinstance(data, dict):
             return data
     raise ValueError("the reply holds no object")
+
+
+def raw_mime(data: dict[str, Any]) -> bytes:
+    """The source of a message, which comes in base64url, padded or not. `ValueError` when there is none."""
+    value = data.get("raw_mime")
+    if not isinstance(value, str) or not value:
+        raise ValueError("the reply holds no source of a message")
+    written = "".join(value.split()).rstrip("=")
+    return base64.b64decode(written + "=" * (-len(written) % 4), altchars=b"-_", validate=True)
 
 
 def addresses(value: Any) -> tuple[Address, ...]:

@@ -13,6 +13,7 @@ from email.headerregistry import AddressHeader
 from email.message import Message
 from typing import Any
 
+from agentmail.raw_mime import CHARSETS
 from agentmail.types import Address
 from approvals.content import Attachment, json_attachment
 from approvals.submissions import Mail
@@ -39,9 +40,6 @@ _TOKEN = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 _CONTAINERS = frozenset({"mixed", "alternative", "related"})
 _ENCODINGS = frozenset({"7bit", "8bit", "binary", "quoted-printable", "base64"})
 _KEPT_TYPES = frozenset({"text", "image", "audio", "video", "application", "font"})
-_CHARSETS = re.compile(
-    r"ascii|utf-8|utf-16|iso8859-\d+|cp125\d|koi8-[ru]|gb2312|gbk|gb18030|big5|shift_jis|euc_jp|euc_kr|iso2022_jp"
-)
 _RECIPIENTS = ("to", "cc")
 _ONCE = ("from", "sender", "to", "cc", "bcc", "reply-to", "subject", "message-id", "in-reply-to", "date")
 
@@ -238,7 +236,7 @@ def _body_text(part: Message[Any, Any]) -> str:
         name = codecs.lookup(charset).name
     except LookupError as error:
         raise Unkept("the text is in a character set that is not known") from error
-    if not _CHARSETS.fullmatch(name):
+    if not CHARSETS.fullmatch(name):
         raise Unkept("the text is in a character set that is not taken")
     try:
         text = _bytes(part).decode(name)

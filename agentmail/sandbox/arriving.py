@@ -32,7 +32,8 @@ def parent_of(world: World, grant_id: str, message_id: str, references: list[str
 def receive(world: World, grant: Record, mail: dict[str, Any]) -> Record:
     """File an inbound message and announce it; an inbound rule that blocks raises `ApiError` 403.
 
-    `mail` has from, and optionally to, cc, reply_to, subject, body, attachments (stored entries), headers,
+    `mail` has from, and optionally to, cc, reply_to, subject, body, plain_part (beside a body in HTML), source
+    (base64 of the raw message, instead of what is made of all this), attachments (stored entries), headers,
     date (seconds), thread_id, in_reply_to (a Message-ID), references.
     """
     date = int(mail.get("date") or world.clock.seconds())
@@ -66,6 +67,8 @@ def receive(world: World, grant: Record, mail: dict[str, Any]) -> Record:
         "subject": mail.get("subject") or "",
         "body": mail.get("body") or "",
         "is_plaintext": False,
+        "plain_part": mail.get("plain_part") or "",
+        "source": mail.get("source") or "",
         "date": date,
         "created_at": date,
         "unread": mail.get("unread", True),

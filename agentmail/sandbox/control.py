@@ -194,6 +194,8 @@ def customer_message(world: World, grant: Record, fields: dict[str, Any]) -> dic
             "reply_to": read_people(fields.get("reply_to"), "reply_to"),
             "subject": fields.get("subject", "A question"),
             "body": body,
+            "plain_part": fields.get("plain_part"),
+            "source": fields.get("source"),
             "attachments": attachments,
             "headers": fields.get("headers") or [],
             "thread_id": fields.get("thread_id"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import email.message
 import email.policy
 import email.utils
@@ -109,7 +110,9 @@ def _address(person: dict[str, str]) -> Address:
 
 
 def write_message(record: dict[str, Any], contents: list[tuple[dict[str, Any], bytes]]) -> bytes:
-    """Return the RFC 5322 bytes of a stored message with its attachments."""
+    """Return the RFC 5322 bytes of a stored message with its attachments, or those that it was filed with."""
+    if record.get("source"):
+        return base64.b64decode(record["source"])
     message = email.message.EmailMessage(policy=POLICY)
     generated = {"from", "to", "cc", "subject", "content-type", "mime-version", "content-transfer-encoding"}
     for name, header in (("from", "From"), ("to", "To"), ("cc", "Cc"), ("reply_to", "Reply-To")):
@@ -121,7 +124,11 @@ def write_message(record: dict[str, Any], contents: list[tuple[dict[str, Any], b
         if header["name"].lower() not in seen:
             message[header["name"]] = header["value"].replace("\r", " ").replace("\n", " ")
     is_html = not record.get("is_plaintext") and looks_like_html(record["body"])
-    message.set_content(record["body"], subtype="html" if is_html else "plain")
+    if is_html and record.get("plain_part"):
+        message.set_content(record["plain_part"])
+        message.add_alternative(record["body"], subtype="html")
+    else:
+        message.set_content(record["body"], subtype="html" if is_html else "plain")
     for attachment, content in contents:
         main, _, sub = attachment["content_type"].partition(";")[0].partition("/")
         message.add_attachment(

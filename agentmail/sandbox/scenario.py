@@ -75,6 +75,7 @@ def hear(world: World, grant: Record, earlier: Record | None, subject: str, mail
             "reply_to": people((mail.reply_to,)) if mail.reply_to else [],
             "subject": subject,
             "body": mail.body,
+            "plain_part": mail.plain_part,
             "attachments": stored(world, mail.files),
             "thread_id": earlier["thread_id"] if earlier else "",
             "date": date,

@@ -4,7 +4,7 @@ import json
 import pytest
 from django.utils import timezone
 
-from agentmail import mirror
+from agentmail import mirror, raw_mime
 from agentmail.client import NylasClient
 from agentmail.events import DeliveryReport, MessageTruncated, SendFailedReport, parse, parse_envelope
 from agentmail.exceptions import NotFound, RequestRefused, TooLarge, Unauthenticated
@@ -304,3 +304,23 @@ def test_send_that_fails_in_the_queue_is_reported(client, grant, sandbox):
     (report,) = [report for report in reports if isinstance(report, SendFailedReport)]
     assert report.token == "TOKEN"
     assert [recipient.kind for recipient in report.recipients] == ["send_failed"]
+
+
+def test_the_source_of_a_message_holds_both_its_parts(sandbox, client, grant):
+    written = sandbox.post(
+        "customer", grant=grant, body="<p>account 1</p>", plain_part="account 2", subject="Bank"
+    )
+
+    found = raw_mime.read(client.get_raw_mime(grant, written["message_id"], limit=10_000))
+
+    assert (found.plain.strip(), found.html.strip()) == ("account 2", "<p>account 1</p>")
+    assert found.headers["Message-ID"] == (written["internet_message_id"],)
+    with pytest.raises(TooLarge):
+        client.get_raw_mime(grant, written["message_id"], limit=100)
+
+
+def test_a_message_can_be_filed_with_a_source_of_its_own(sandbox, client, grant):
+    raw = b"X: \xff\r\n\r\nanything\0"
+    written = sandbox.post("customer", grant=grant, source=base64.b64encode(raw).decode())
+
+    assert client.get_raw_mime(grant, written["message_id"], limit=10_000) == raw

@@ -1,7 +1,9 @@
+import base64
 import gzip
 import json
 import os
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -16,7 +18,7 @@ from agentmail.exceptions import (
 )
 from agentmail.pace import Pace
 from agentmail.types import Address
-from tests.agentmail.loopback import answering
+from tests.agentmail.loopback import answering, head
 
 API_ERROR = {"request_id": "r1", "error": {"type": "some_error", "message": "for person@example.net"}}
 
@@ -523,3 +525,59 @@ def test_configured_client_stays_the_same_until_the_settings_change(settings):
 
     assert again is first
     assert configured_client() is not first
+
+
+def source_of(raw):
+    return {"id": "m1", "grant_id": "g1", "raw_mime": base64.urlsafe_b64encode(raw).decode()}
+
+
+@pytest.mark.parametrize("strip", ["", "="])
+def test_the_source_of_a_message_is_read_with_and_without_padding(serve, client_of, strip):
+    data = source_of(b"From: a@example.net\r\n\r\n\xfb\xff")
+    data["raw_mime"] = data["raw_mime"].rstrip(strip) if strip else data["raw_mime"]
+    server = serve(answering((200, {"data": data})))
+
+    raw = client_of(server).get_raw_mime("g1", "m/1", limit=1000)
+
+    assert raw == b"From: a@example.net\r\n\r\n\xfb\xff"
+    assert server.requests[0].target == "/v3/grants/g1/messages/m%2F1?fields=raw_mime"
+
+
+@pytest.mark.parametrize("size", [101, 100_000])
+def test_a_source_above_its_limit_is_refused(serve, client_of, size):
+    server = serve(answering((200, {"data": source_of(b"a" * size)})))
+
+    with pytest.raises(TooLarge):
+        client_of(server).get_raw_mime("g1", "m1", limit=100)
+
+
+def test_a_source_is_not_read_beyond_its_limit(serve, client_of):
+    def endless(line):
+        line.read_request()
+        line.write(head(200, 10**9) + b'{"data": {"raw_mime": "')
+        with suppress(OSError):
+            while True:
+                line.write(b"A" * 65536)
+
+    server = serve(endless)
+
+    with pytest.raises(TooLarge):
+        client_of(server).get_raw_mime("g1", "m1", limit=100_000)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{}, {"raw_mime": ""}, {"raw_mime": None}, {"raw_mime": 7}, {"raw_mime": "a*b"}, {"raw_mime": "é"}],
+)
+def test_a_reply_without_a_readable_source_is_unavailable(serve, client_of, data):
+    server = serve(answering((200, {"data": {"id": "m1", "grant_id": "g1", **data}})))
+
+    with pytest.raises(ProviderUnavailable):
+        client_of(server).get_raw_mime("g1", "m1", limit=1000)
+
+
+def test_the_source_of_another_grants_message_is_not_given(serve, client_of):
+    server = serve(answering((200, {"data": source_of(b"x") | {"grant_id": "g2"}})))
+
+    with pytest.raises(NotFound):
+        client_of(server).get_raw_mime("g1", "m1", limit=1000)
