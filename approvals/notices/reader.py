@@ -147,7 +147,7 @@ def settle_given(entry: Entry) -> None:
     before = Notice.objects.filter(key__startswith=begin).exclude(key__in=keys.values())
     by = _person_of(entry)
     keeping.close(before.filter(person__in=told), by="", settled="newer")
-    keeping.close(before, by=by, settled="unassigned")
+    keeping.close(before, by=by, settled="escalated" if is_escalated else "unassigned")
     for person_id, key in keys.items():
         if (entry.actor_kind, entry.actor_id) == ("person", str(person_id)):
             continue

@@ -40,6 +40,7 @@ _SETTLED: Mapping[str, tuple[Any, Any]] = {
     "stopped_anew": (_lazy("Stopped anew"), _lazy("Stopped anew by %(name)s")),
     "newer": (_lazy("Told anew"), ""),
     "escalation_ended": (_lazy("Escalation ended"), _lazy("Escalation ended by %(name)s")),
+    "escalated": (_lazy("Others are asked for help"), _lazy("%(name)s asked others for help")),
     "unassigned": (_lazy("Given to somebody else"), _lazy("Given to somebody else by %(name)s")),
 }
 

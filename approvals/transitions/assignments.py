@@ -45,7 +45,7 @@ def assign(draft_id: int, *, person: User, to: User | None) -> Draft:
             draft,
             person,
             to=people.name_of(to) if to is not None else "",
-            taken_from=people.name_of(before) if before is not None else "",
+            taken_from=_taken_from(before, to),
         )
         return draft
 
@@ -53,8 +53,8 @@ def assign(draft_id: int, *, person: User, to: User | None) -> Draft:
 def escalate(draft_id: int, *, person: User, to: User | None, reason: str) -> Draft:
     """Ask for help with a draft that waits: of one person, or of the admins and operators who may decide about it.
 
-    It counts as of high risk from then on, so it stands higher in the queue, and is in everybody's sight. Raises
-    NotAllowed, NotOpen or NotAssignable.
+    It is with them from then on, and no longer assigned to anybody else. It counts as of high risk, so it stands higher
+    in the queue, and is in everybody's sight. Raises NotAllowed, NotOpen or NotAssignable.
     """
     with transaction.atomic():
         draft = _waiting(draft_id, person)
@@ -62,6 +62,7 @@ def escalate(draft_id: int, *, person: User, to: User | None, reason: str) -> Dr
             raise NotAssignable(
                 _("No admin or operator may decide about this mailbox; choose a person instead.")
             )
+        before = draft.assigned_to
         _give(draft, to)
         Snooze.objects.filter(draft=draft).delete()
         _mark(draft, at=database_now(), by=person, reason=reason)
@@ -71,6 +72,7 @@ def escalate(draft_id: int, *, person: User, to: User | None, reason: str) -> Dr
             person,
             reason=reason,
             to=people.name_of(to) if to is not None else "admins and operators",
+            taken_from=_taken_from(before, to),
         )
         return draft
 
@@ -139,6 +141,10 @@ def _give(draft: Draft, to: User | None) -> None:
         Snooze.objects.filter(draft=draft, person=to).delete()
     Draft.objects.filter(pk=draft.pk).update(assigned_to=to)
     draft.assigned_to = to
+
+
+def _taken_from(before: User | None, to: User | None) -> str:
+    return people.name_of(before) if before is not None and before != to else ""
 
 
 def _mark(draft: Draft, *, at: datetime | None, by: User | None, reason: str) -> None:

@@ -57,11 +57,16 @@ def escalate(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     person = person_of(request)
     form = EscalateForm(request.POST if request.method == "POST" else None, draft=draft, person=person)
 
+    before = draft.assigned_to
+
     def act() -> HttpResponseBase:
         to, reason = form.cleaned_data["to"], form.cleaned_data["reason"]
         assignments.escalate(draft.pk, person=person, to=to, reason=reason)
         who = people.name_of(to) if to else _("the admins and operators who may decide")
-        messages.success(request, _("Escalated to %(who)s.") % {"who": who})
+        said = _("Escalated to %(who)s.") % {"who": who}
+        if before is not None and before != to:
+            said += " " + _("It is no longer assigned to %(name)s.") % {"name": people.name_of(before)}
+        messages.success(request, said)
         return redirect(draft_address(draft, place_in_queue(request)))
 
     return _answered(request, draft, "escalate", form, act)

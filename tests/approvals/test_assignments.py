@@ -84,7 +84,19 @@ def test_a_decision_ends_assignment_and_escalation(pending: Draft, alice: User, 
     assert (pending.assigned_to, pending.escalated_at, pending.escalated_by) == (None, None, None)
     assert (pending.escalation_reason, pending.risk) == ("", None)
     entry = Entry.objects.get(action="approvals.draft.escalated")
-    assert (entry.reason, entry.data) == (WHY, {"to": "Bruno"})
+    assert (entry.reason, entry.data) == (WHY, {"to": "Bruno", "taken_from": ""})
+
+
+@pytest.mark.parametrize(("assigned", "taken_from"), [("alice", "Alice"), ("bruno", "")])
+def test_the_record_says_from_whom_an_escalation_took_a_draft(
+    pending: Draft, alice: User, bruno: User, assigned: str, taken_from: str
+) -> None:
+    assignments.assign(pending.pk, person=alice, to={"alice": alice, "bruno": bruno}[assigned])
+
+    assignments.escalate(pending.pk, person=alice, to=bruno, reason=WHY)
+
+    entry = Entry.objects.get(action="approvals.draft.escalated")
+    assert entry.data == {"to": "Bruno", "taken_from": taken_from}
 
 
 def test_an_assignment_keeps_nobody_from_deciding(pending: Draft, alice: User, bruno: User) -> None:

@@ -288,6 +288,20 @@ def test_who_is_asked_for_help_is_told_why(pending: Draft, mailbox: Mailbox, ali
     assert ("Reason", "Is this refund right?") in words.lines_of(notice)
 
 
+def test_whom_an_escalation_takes_a_draft_from_is_told_so(
+    pending: Draft, mailbox: Mailbox, alice: User, bruno: User
+) -> None:
+    senior = person("sam", Role.OPERATOR, mailbox=mailbox)
+    Membership.objects.create(user=senior, role=Role.REVIEWER, mailbox=mailbox)
+    assignments.assign(pending.pk, person=alice, to=bruno)
+    reader.read_on()
+    assignments.escalate(pending.pk, person=alice, to=None, reason="Is this refund right?")
+    reader.read_on()
+
+    given = Notice.objects.get(kind="assigned", person=bruno)
+    assert words.settled_of(given) == "Alice asked others for help"
+
+
 def test_the_end_of_an_escalation_closes_what_those_were_told_who_were_asked(
     pending: Draft, mailbox: Mailbox, alice: User
 ) -> None:

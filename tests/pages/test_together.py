@@ -276,6 +276,16 @@ def test_admins_and_operators_are_asked_where_one_may_decide(desk, senior, draft
     assert (draft.assigned_to, draft.escalation_reason) == (None, TYPED)
 
 
+def test_escalating_says_from_whom_it_takes_the_draft_before_and_after(desk, nora, senior, draft):
+    desk.post(at(draft, "assign/"), {"to": nora.pk})
+    page = desk.page(at(draft, "escalate/"))
+    assert "It is assigned to Nora Neighbour now; from then on it is with whomever you ask." in page.text()
+
+    response = desk.post(at(draft, "escalate/"), {"reason": TYPED, "to": ""}, follow=True)
+
+    assert "It is no longer assigned to Nora Neighbour." in response.content.decode()
+
+
 def test_a_snoozed_draft_is_away_for_its_person_alone_until_it_is_shown_again(desk, nora, support):
     kept, away = scenes.draft_in_thread(support), scenes.draft_in_thread(support)
 
