@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext as _
 
@@ -12,6 +14,8 @@ from approvals.models import KeptReason
 from approvals.people import Person, Right
 from audit.clock import database_now
 from audit.record import record
+
+logger = logging.getLogger(__name__)
 
 TEXT_CHARACTERS = 500
 # Of one person, and of those that everybody has.
@@ -74,8 +78,11 @@ def remove(reason: KeptReason, person: User) -> None:
 
 
 def note_use(person: User, text: str) -> None:
-    """Count a decision that was made in the very words of a kept reason."""
-    reasons_of(person).filter(text=text.strip()).update(used=F("used") + 1, used_at=database_now())
+    """Count a decision that was made in the very words of a kept reason; it stands, whether this can be kept or not."""
+    try:
+        reasons_of(person).filter(text=text.strip()).update(used=F("used") + 1, used_at=database_now())
+    except DatabaseError:
+        logger.warning("the use of a kept reason could not be counted", exc_info=True)
 
 
 def may_change(reason: KeptReason, person: User) -> bool:

@@ -90,6 +90,19 @@ def read_only() -> Iterator[None]:
 
 
 @contextmanager
+def read_only_table(name: str) -> Iterator[None]:
+    """One table of this connection refuses writes, as when the database turns read-only in the midst of a request."""
+
+    def refuse(execute: Any, statement: str, *question: Any) -> Any:
+        if f'"{name}"' in statement and not statement.startswith("SELECT"):
+            raise OperationalError("attempt to write a readonly database")
+        return execute(statement, *question)
+
+    with connection.execute_wrapper(refuse):
+        yield
+
+
+@contextmanager
 def unreachable() -> Iterator[None]:
     """The database of this connection answers nothing, as when its server is gone."""
 

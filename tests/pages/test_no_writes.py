@@ -4,9 +4,11 @@ import uuid
 
 import pytest
 
-from approvals.models import FollowUp, Revision
-from tests.database import read_only
+from approvals import kept_reasons
+from approvals.models import FollowUp, KeptReason, Revision
+from tests.database import read_only, read_only_table
 from tests.pages import scenes, sends
+from tests.pages.pages import browser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TYPED = "Words that took an hour to find."
@@ -81,3 +83,17 @@ def test_the_reason_to_close_an_unknown_send_is_kept(box, mara, ines):
     assert shown_again(response)
     send.refresh_from_db()
     assert send.state == "unknown"
+
+
+def test_a_decision_stands_and_reads_so_when_the_use_of_its_kept_reason_cannot_be_counted(box, mara):
+    draft = scenes.draft(box)
+    kept_reasons.keep(mara, text=TYPED)
+    client = sends.signed_in(mara)
+    values = browser(mara).page(f"/drafts/{draft.public_id}/").form_values("decision")
+
+    with read_only_table(KeptReason._meta.db_table):
+        response = client.post(f"/drafts/{draft.public_id}/reject/", values | {"reason": TYPED})
+
+    assert response.status_code == 302
+    draft.refresh_from_db()
+    assert (draft.state, KeptReason.objects.get().used) == ("rejected", 0)
