@@ -188,6 +188,7 @@ def move(view: SavedView, person: User, *, step: int) -> None:
         for position, row in enumerate(rows, start=1):
             if row.position != position:
                 SavedView.objects.filter(pk=row.pk).update(position=position)
+        _record_shared("approvals.view.moved", view, person, place=at + step + 1)
 
 
 def start_with(view: SavedView | None, person: User) -> None:
@@ -234,11 +235,11 @@ def _taken(name: str) -> ViewRefused:
     return ViewRefused(_("There is a view with the name “%(name)s” already.") % {"name": name}, "name")
 
 
-def _record_shared(action: str, view: SavedView, person: User) -> None:
+def _record_shared(action: str, view: SavedView, person: User, **more: int) -> None:
     """A person's own views are their own affair; those of everybody are on record."""
     if view.person_id is None:
         record(
             action,
             actor=people.actor_for(person),
-            data={"view": str(view.public_id), "name": view.name, "query": view.query},
+            data={"view": str(view.public_id), "name": view.name, "query": view.query} | more,
         )

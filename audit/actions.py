@@ -164,6 +164,11 @@ _ALL = (
         _("%(actor)s kept or renamed a filter of the queue for everybody."),
     ),
     Action(
+        "approvals.view.moved",
+        _("View of everybody moved"),
+        _("%(actor)s moved a filter of the queue that everybody has to another place."),
+    ),
+    Action(
         "approvals.view.removed",
         _("View of everybody removed"),
         _("%(actor)s removed a filter of the queue that everybody had."),

@@ -108,6 +108,20 @@ def test_a_view_of_everybody_is_kept_by_an_admin_and_on_record(desk, carol, supp
     assert (entry.actor_name, entry.data["name"]) == ("Carol Admin", "High risk")
 
 
+def test_moving_a_view_of_everybody_is_on_record_and_moving_ones_own_is_not(carol):
+    for name in ("High risk", "Stale ones"):
+        saved_views.keep(carol, name=name, query=f"q={name}", is_shared=True)
+        saved_views.keep(carol, name=name, query=f"q={name}")
+    shared = SavedView.objects.get(person=None, name="Stale ones")
+
+    act(browser(carol), shared, "up")
+    act(browser(carol), shared, "up")
+    act(browser(carol), SavedView.objects.get(person=carol, name="Stale ones"), "up")
+
+    entry = Entry.objects.get(action="approvals.view.moved")
+    assert (entry.actor_name, entry.data["name"], entry.data["place"]) == ("Carol Admin", "Stale ones", 1)
+
+
 def test_nobody_else_keeps_one_for_everybody(desk):
     page = desk.submit(VIEWS, {"name": "Mine for all", "query": "q=order", "shared": "yes"})
 
