@@ -185,14 +185,17 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(max_length=REASON_CHARACTERS, required=False, strip=False)
 
 
+def reason_given(form: forms.Form) -> str:
+    """The reason that was written, else the kept one that was chosen: only a script writes that into the field."""
+    reason: str = form.cleaned_data["reason"]
+    return reason if reason.strip() else form.data.get("kept", "")[:REASON_CHARACTERS]
+
+
 class ReasonedForm(DecisionForm):
     """A decision that must say why."""
 
     def clean_reason(self) -> str:
-        reason: str = self.cleaned_data["reason"]
-        if not reason.strip():
-            # Without script a kept reason is chosen and not written into the field.
-            reason = self.data.get("kept", "")[:REASON_CHARACTERS]
+        reason = reason_given(self)
         if not reason.strip():
             raise forms.ValidationError(_("Say in a sentence why. The agent and the record get these words."))
         return reason

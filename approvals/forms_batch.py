@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from approvals.batches import ASKED_AGAIN_ABOVE, LIMIT
-from approvals.forms import REASON_CHARACTERS
+from approvals.forms import REASON_CHARACTERS, reason_given
 from approvals.views.reauthentication import PasswordAgain
 
 _LINE_CHARACTERS = 200
@@ -43,9 +43,7 @@ class BatchForm(PasswordAgain):
             self.fields["password"].widget.attrs.pop("required", None)
 
     def clean_reason(self) -> str:
-        reason: str = self.cleaned_data["reason"]
-        if not reason.strip():
-            reason = self.data.get("kept", "")[:REASON_CHARACTERS]
+        reason = reason_given(self)
         if self.is_rejection and not reason.strip():
             raise forms.ValidationError(
                 _("Say in a sentence why. The agents and the record get these words.")
