@@ -29,7 +29,11 @@ class NotKept(Exception):
 
 
 class TooLong(NotKept):
-    """Nothing was kept: all fields together have more than `KEPT_CHARACTERS`."""
+    """Nothing was kept: what was typed has more than `limit` characters."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
 
 
 def keep_edit(draft: Draft, person: User, *, number: int, fields: Mapping[str, str]) -> UnsavedEdit:
@@ -42,7 +46,7 @@ def keep_edit(draft: Draft, person: User, *, number: int, fields: Mapping[str, s
         raise NotKept
     typed = {name: fields.get(name, "") for name in EDITED_FIELDS}
     if sum(map(len, typed.values())) > KEPT_CHARACTERS:
-        raise TooLong
+        raise TooLong(KEPT_CHARACTERS)
     return _keep(draft, person, revision=revision, fields=typed)
 
 

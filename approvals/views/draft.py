@@ -332,9 +332,11 @@ def refused(
     return _page(request, draft, status=status, problem=problem, typed=typed)
 
 
-def with_typed(request: HttpRequest, draft: Draft) -> HttpResponseBase:
-    """The draft as it is now, with what was typed into its form still there."""
-    return _page(request, draft, status=200, typed=request.POST.get("reason", ""))
+def with_typed(
+    request: HttpRequest, draft: Draft, *, status: int = 200, problem: Mapping[str, str] | None = None
+) -> HttpResponseBase:
+    """The draft as it is now, with what was typed into its form still there, and what was wrong."""
+    return _page(request, draft, status=status, problem=problem, typed=request.POST.get("reason", ""))
 
 
 def unwritten(request: HttpRequest, draft: Draft, *, typed: str = "") -> HttpResponseBase:
@@ -458,6 +460,7 @@ def page_context(
         if may_decide and people.may(person, Right.EDIT_LISTS, draft.mailbox_id)
         else None,
         "form": form or DecisionForm(initial=seen),
+        "typed": typed,
         "kept_reasons": offered(person) if may_decide else None,
         "comparison": _comparison(draft, send, person, comparison_form),
         "problem": problem,

@@ -36,6 +36,7 @@ from approvals.views.draft import (
     place_in_queue,
     seen_by,
     shown_verdict,
+    with_typed,
 )
 from approvals.views.writing import NotWritable, nothing_changed
 from audit.clock import database_now
@@ -120,9 +121,9 @@ def keep_unsaved(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     draft = draft_or_404(request, public_id, Right.DECIDE)
     try:
         said = _kept(request, draft)
-    except unsaved.TooLong:
+    except unsaved.TooLong as refusal:
         said = _("This is too long to be kept unsaved: %(limit)d characters at most.") % {
-            "limit": unsaved.KEPT_CHARACTERS
+            "limit": refusal.limit
         }
         status = 422
     except unsaved.NotKept:
@@ -136,6 +137,9 @@ def keep_unsaved(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
     if status == 200:
         messages.success(request, said)
         return redirect(draft_address(draft, place_in_queue(request)))
+    if "body" not in request.POST:
+        problem = {"heading": _("Your note was not kept"), "text": said}
+        return with_typed(request, draft, status=status, problem=problem)
     revision = _revision_of(draft)
     form = EditForm(request.POST, revision=revision, initial=_initial(request, draft, revision))
     form.full_clean()
@@ -156,9 +160,7 @@ def _kept(request: HttpRequest, draft: Draft) -> str:
     if "body" not in request.POST:
         note = ReasonForm(request.POST)
         if not note.is_valid():
-            return _("This is too long to be kept unsaved: %(limit)d characters at most.") % {
-                "limit": REASON_CHARACTERS
-            }
+            raise unsaved.TooLong(REASON_CHARACTERS)
         at = unsaved.keep_reason(draft, person, note.cleaned_data["reason"]).kept_at
         return _("Your note is kept for you, %(time)s.") % {"time": clock_text(at)}
     revision = _revision_of(draft)

@@ -192,11 +192,25 @@ def test_a_note_that_was_begun_is_in_its_field_again(desk, draft):
     assert "Your unsaved note" in page.text()
 
 
-def test_a_note_beyond_its_limit_names_the_limit(desk, draft):
-    answer = desk.post(address(draft, "unsaved_keep"), {"reason": "x" * 2001}, headers=SCRIPT)
+@pytest.mark.parametrize("headers", [SCRIPT, {}], ids=["script", "no-script"])
+def test_a_note_beyond_its_limit_is_refused_with_the_limit_and_is_not_lost(desk, draft, headers):
+    note = "x" * 2001
 
-    assert "2000 characters" in answer.content.decode()
-    assert not UnsavedEdit.objects.exists()
+    answer = desk.post(address(draft, "unsaved_keep"), {"reason": note}, headers=headers)
+
+    assert (answer.status_code, UnsavedEdit.objects.exists()) == (422, False)
+    assert "2000 characters at most" in answer.text
+    assert headers or note in answer.text
+
+
+def test_a_note_for_a_draft_at_its_end_is_not_kept_and_not_lost(desk, draft, alice):
+    drafts.reject(draft.pk, person=alice, seen=scenes.seen(draft), reason="no", form_id=None)
+
+    page = desk.submit(address(draft, "unsaved_keep"), {"reason": "Please name the product."})
+
+    assert page.status == 409
+    assert "Your note was not kept" in page.text()
+    assert "Please name the product." in page.text(page.classed("band")[0])
 
 
 @pytest.mark.parametrize("headers", [SCRIPT, {}], ids=["script", "no-script"])
