@@ -1,6 +1,5 @@
 """Every page of every role: no complaint of the browser or of Axe, narrow and dark windows, a name everywhere."""
 
-
 import pytest
 
 from tests.browser import axe
@@ -37,6 +36,18 @@ FAULTS = """() => {
   if (document.querySelectorAll('main').length !== 1) faults.push(document.querySelectorAll('main').length + ' main');
   if (!document.documentElement.lang) faults.push('no language');
   if (!document.title.trim()) faults.push('no title');
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const {data, parentElement: holder} = texts.currentNode;
+    if (!shown(holder) || holder.closest('pre, code, textarea') || holder.getBoundingClientRect().width < 2) continue;
+    for (const word of data.matchAll(/(?<=^|[\\s(“])\\p{L}{2,18}(?=$|[\\s.,)”])/gu)) {
+      const range = document.createRange();
+      range.setStart(texts.currentNode, word.index);
+      range.setEnd(texts.currentNode, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map((line) => Math.round(line.top))).size > 1)
+        faults.push(`${word[0]} is broken in two: ` + what(holder));
+    }
+  }
   const wide = document.documentElement.scrollWidth;
   if (wide > innerWidth) faults.push(`${wide} wide in a window of ${innerWidth}`);
   return faults;
