@@ -13,10 +13,12 @@ from approvals.notices import models as notice_models  # noqa: F401 - tables of 
 from approvals.states import (
     IN_FLIGHT_SEND_STATES,
     LIVE_ATTEMPT_STATES,
+    OPEN_JOB_STATES,
     AttemptState,
     BatchItemState,
     BatchState,
     DraftState,
+    JobState,
     SendState,
 )
 
@@ -1109,6 +1111,64 @@ class BatchItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.batch_id} {self.place} {self.state}"
+
+
+class JobKind(models.TextChoices):
+    SIMULATION = "simulation", _("Simulation")
+    OVERSIGHT_REPORT = "oversight_report", _("Oversight report")
+    RECIPIENTS = "recipients", _("Lists of recipients")
+
+
+class Job(models.Model):
+    """Long work that a person asked for and a worker does; see `approvals.jobs`.
+
+    `result` is what the page of a simulation shows, or what an export covers; the file of an export lies under
+    `approvals.job_files`. `run` numbers the beginnings: only the latest may write. The state is written by
+    `approvals.transitions.jobs` only.
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="jobs")
+    kind = models.CharField(max_length=16, choices=JobKind)
+    state = models.CharField(max_length=9, choices=JobState, default=JobState.WAITING)
+    parameters = models.JSONField(default=dict)
+    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(null=True)
+    run = models.PositiveSmallIntegerField(default=0)
+    asked_at = models.DateTimeField()
+    began_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    result = models.JSONField(default=dict)
+    failure = models.CharField(max_length=1000, blank=True)
+    file_name = models.CharField(max_length=100, blank=True)
+    file_bytes = models.PositiveBigIntegerField(null=True)
+    file_sha256 = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=list(JobState)), name="job_state_is_known"),
+            models.CheckConstraint(condition=Q(kind__in=list(JobKind)), name="job_kind_is_known"),
+            models.UniqueConstraint(
+                fields=["person", "kind"],
+                condition=Q(state__in=list(OPEN_JOB_STATES)),
+                name="one_open_job_of_a_kind",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=list(OPEN_JOB_STATES), ended_at__isnull=True)
+                | (~Q(state__in=list(OPEN_JOB_STATES)) & Q(ended_at__isnull=False)),
+                name="ended_job_says_when",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["kind", "id"], name="job_open", condition=Q(state__in=list(OPEN_JOB_STATES))
+            ),
+            models.Index(fields=["person", "kind", "-id"], name="job_by_person"),
+            models.Index(fields=["ended_at"], name="job_ended", condition=Q(ended_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.public_id}"
 
 
 class UnsavedEdit(models.Model):

@@ -1,4 +1,4 @@
-"""Every state of the two machines and the moves between them. `docs/states.md` shows the same tables."""
+"""Every state of the machines and the moves between them. `docs/states.md` shows the same tables."""
 
 from __future__ import annotations
 
@@ -56,6 +56,15 @@ class BatchItemState(models.TextChoices):
     REJECTED = "rejected", _("Rejected")
     REFUSED = "refused", _("Not decided")
     LEFT_OUT = "left_out", _("Left out")
+
+
+class JobState(models.TextChoices):
+    WAITING = "waiting", _("Waiting")
+    RUNNING = "running", _("Under way")
+    DONE = "done", _("Done")
+    FAILED = "failed", _("Failed")
+    CANCELLED = "cancelled", _("Cancelled")
+    EXPIRED = "expired", _("Expired")
 
 
 DRAFT_MOVES: Mapping[DraftState, frozenset[DraftState]] = {
@@ -146,6 +155,16 @@ BATCH_ITEM_MOVES: Mapping[BatchItemState, frozenset[BatchItemState]] = {
     BatchItemState.LEFT_OUT: frozenset(),
 }
 
+# A job whose worker died stays RUNNING until the next worker begins it anew.
+JOB_MOVES: Mapping[JobState, frozenset[JobState]] = {
+    JobState.WAITING: frozenset({JobState.RUNNING, JobState.CANCELLED}),
+    JobState.RUNNING: frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED}),
+    JobState.DONE: frozenset({JobState.EXPIRED}),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+    JobState.EXPIRED: frozenset(),
+}
+
 ATTEMPT_MOVES: Mapping[AttemptState, frozenset[AttemptState]] = {
     AttemptState.DISPATCHED: frozenset(
         {AttemptState.ACCEPTED, AttemptState.REFUSED, AttemptState.NOT_STARTED, AttemptState.UNKNOWN}
@@ -164,6 +183,7 @@ State = TypeVar("State", bound=models.TextChoices)
 DECIDABLE_STATES = (DraftState.PENDING, DraftState.STALE)
 OPEN_DRAFT_STATES = (*DECIDABLE_STATES, DraftState.CHANGES_REQUESTED)
 IN_FLIGHT_SEND_STATES = (SendState.DISPATCHED, SendState.UNKNOWN)
+OPEN_JOB_STATES = (JobState.WAITING, JobState.RUNNING)
 LIVE_ATTEMPT_STATES = (AttemptState.DISPATCHED, AttemptState.UNKNOWN)
 
 
@@ -187,3 +207,4 @@ check_moves(SendState.QUEUED, SEND_MOVES, list(SendState))
 check_moves(AttemptState.DISPATCHED, ATTEMPT_MOVES, list(AttemptState))
 check_moves(BatchState.READING, BATCH_MOVES, list(BatchState))
 check_moves(BatchItemState.LISTED, BATCH_ITEM_MOVES, list(BatchItemState))
+check_moves(JobState.WAITING, JOB_MOVES, list(JobState))

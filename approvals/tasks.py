@@ -17,6 +17,7 @@ from agentmail.models import Mailbox
 from approvals import (
     batches,
     dispatch,
+    jobs,
     notifications,
     outcomes,
     presence,
@@ -72,6 +73,8 @@ def sweep() -> None:
         process_event.apply_async((event_id,), expires=settings.SWEEP_SECONDS * 2, retry=False)
     for batch_id in batches.running():
         work_on_batch.apply_async((batch_id,), expires=settings.SWEEP_SECONDS * 2, retry=False)
+    for kind in jobs.open_kinds():
+        work_on_jobs.apply_async((kind,), expires=settings.SWEEP_SECONDS * 2, retry=False)
     if notifications.due(1):
         deliver_notifications.apply_async(expires=settings.SWEEP_SECONDS * 2, retry=False)
 
@@ -79,6 +82,11 @@ def sweep() -> None:
 @shared_task
 def work_on_batch(batch_id: int) -> None:
     batches.work(batch_id)
+
+
+@shared_task
+def work_on_jobs(kind: str) -> None:
+    jobs.work(kind)
 
 
 @shared_task
@@ -132,6 +140,7 @@ def housekeeping() -> None:
     _each_by_itself(
         tripwires.check_all,
         batches.forget_unread,
+        jobs.forget_old,
         sweeps.unfinished_sends,
         sweeps.due_outcomes,
         sweeps.rejected_drafts,

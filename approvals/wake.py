@@ -63,6 +63,18 @@ def batch_on_commit(batch_id: int) -> None:
     transaction.on_commit(lambda: batch(batch_id))
 
 
+def jobs_on_commit(kind: str) -> None:
+    """Tell a worker that a job waits, once the transaction is committed. Never fails, as above."""
+    transaction.on_commit(lambda: _jobs(kind))
+
+
+def _jobs(kind: str) -> None:
+    try:
+        current_app.send_task("approvals.tasks.work_on_jobs", (kind,), retry=False)
+    except (OperationalError, OSError):
+        logger.warning("the broker took no message for a job; the sweep will find it")
+
+
 def sender_on_commit(send_id: int, *, in_seconds: float = 0) -> None:
     """As `sender`, once the transaction is committed."""
     transaction.on_commit(lambda: sender(send_id, in_seconds=in_seconds))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -16,7 +16,6 @@ from approvals.freshness import Look
 from approvals.models import Decision, Draft, Revision, Send
 from policies.classifier import Classification, Reason
 from policies.in_force import InForce
-from policies.models import Rule
 
 
 class Standing(StrEnum):
@@ -112,13 +111,12 @@ def facts_about(
     trouble: str = "",
     is_claim: bool = False,
     is_reviewed: bool | None = None,
-    rules: Sequence[Rule] | None = None,
     is_rehearsal: bool = False,
     policies: InForce | None = None,
 ) -> Facts:
     """Gather what the gates are asked about. Who decides follows the decision; without one, a person would.
 
-    `rules` are asked instead of those there are, in a simulation; `policies` are what the caller has read.
+    `policies` are the rows that the caller has read, or supposes in a simulation.
     """
     return Facts(
         draft=draft,
@@ -126,7 +124,7 @@ def facts_about(
         revision=revision,
         content=content_of_revision(revision),
         now=now,
-        policies=policies or InForce(draft.mailbox_id, supposed=rules),
+        policies=policies or InForce(draft.mailbox_id),
         decision=decision,
         send=send,
         look=look,

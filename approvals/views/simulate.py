@@ -1,30 +1,41 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from django import forms
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import render
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from agentmail.models import OversightMode
-from approvals import people
+from approvals import jobs, people
 from approvals.forms_ledgers import MailboxChoice
+from approvals.models import JobKind
 from approvals.people import Person, Right
-from approvals.queries import visible_mailboxes
-from approvals.simulation import SIMULATED_LIMIT, Fate, Judged, Simulation, simulate
+from approvals.queries import visible_drafts
+from approvals.simulation import (
+    SIMULATED_LIMIT,
+    Fate,
+    Judged,
+    Simulation,
+    SimulationRefused,
+    mailboxes_to_simulate,
+    rules_in,
+)
+from approvals.states import JobState
 from approvals.views.access import person_of, signed_in
 from approvals.views.draft import GATE_WORDS
-from policies import exchange
-from policies.faults import Invalid
-from policies.models import Rule
+from approvals.views.jobs import own_jobs, shown_job
+from approvals.views.writing import NotWritable, nothing_changed
 
 RULES_CHARACTERS = 200_000
-ROWS_SHOWN = 100
 FATE_WORDS: dict[Fate, tuple[str | Promise, str, str]] = {
     Fate.LEAVES: (_lazy("leaves by itself"), "check", ""),
     Fate.WAITS: (_lazy("waits for a person"), "ring", "ink"),
@@ -61,70 +72,107 @@ class SimulateForm(forms.Form):
         super().__init__(*args, **more)
         field = self.fields["mailbox"]
         field.required, field.empty_label = True, None  # type: ignore[attr-defined]
-        field.queryset = visible_mailboxes(person).filter(  # type: ignore[attr-defined]
-            pk__in=visible_mailboxes(person, Right.READ_POLICIES)
-        )
+        field.queryset = mailboxes_to_simulate(person)  # type: ignore[attr-defined]
 
-    def clean_rules(self) -> list[Rule] | None:
+    def clean_rules(self) -> str:
         text: str = self.cleaned_data["rules"]
-        if not text.strip():
-            return None
         try:
-            plan = exchange.planned(text)
-        except Invalid as error:
-            raise forms.ValidationError(
-                [
-                    _("%(path)s: %(why)s") % {"path": fault.path, "why": fault.sentence}
-                    for fault in error.faults
-                ]
-            ) from error
-        if any(one.known_id is None for one in plan.lists):
-            raise forms.ValidationError(
-                _(
-                    "The file brings lists that are not here yet. Import the lists first, then simulate the rules."
-                )
-            )
-        return [Rule(**fields) for fields in plan.rules]
+            rules_in(text)
+        except SimulationRefused as refusal:
+            raise forms.ValidationError(list(refusal.sentences)) from refusal
+        return text
+
+    def asked(self) -> dict[str, Any]:
+        """What a valid form asks for, as its job keeps it and as the form takes it back."""
+        return self.cleaned_data | {"mailbox": str(self.cleaned_data["mailbox"].public_id)}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @signed_in
-def simulated(request: HttpRequest) -> HttpResponseBase:
-    """Judge old drafts by other policies. A POST, because a set of rules is long; it changes nothing."""
+def simulate(request: HttpRequest) -> HttpResponseBase:
+    """Ask what other policies would have made of old drafts. A POST, because a worker does it; it changes no mail."""
+    person = _policy_reader(request)
+    if request.method != "POST":
+        initial = {name: request.GET[name] for name in ("mailbox", "mode") if name in request.GET}
+        form = SimulateForm(initial={"last": 100} | initial, person=person)
+        return _page(request, form)
+    form = SimulateForm(request.POST, person=person)
+    if not form.is_valid():
+        return _page(request, form, status=422)
+    try:
+        job = jobs.ask(person, JobKind.SIMULATION, form.asked())
+    except jobs.JobRefused as refusal:
+        form.add_error(None, str(refusal))
+        return _page(request, form, status=409)
+    except NotWritable:
+        form.add_error(None, nothing_changed())
+        return _page(request, form, status=503)
+    return redirect(jobs.address_of(job))
+
+
+@require_safe
+@signed_in
+def simulation(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
+    """How far a simulation is, and what came of it."""
+    person = _policy_reader(request)
+    job = jobs.job_of(person, public_id)
+    if job is None or job.kind != JobKind.SIMULATION:
+        raise Http404
+    mailbox = mailboxes_to_simulate(person).filter(public_id=job.parameters["mailbox"]).first()
+    if mailbox is None:
+        raise PermissionDenied
+    shown = shown_job(job)
+    if request.GET.get("seen") == shown["version"]:
+        return HttpResponse(status=204)
+    context = shown | {"mailbox": mailbox}
+    if job.state == JobState.DONE:
+        context |= _result(person, Simulation.from_json(job.result))
+    if "seen" in request.GET:
+        return render(request, "approvals/simulate.html#simulated", context)
+    return _page(request, SimulateForm(initial=job.parameters, person=person), context)
+
+
+def _policy_reader(request: HttpRequest) -> User:
     person = person_of(request)
     if not people.may(person, Right.READ_POLICIES):
         raise PermissionDenied
-    context: dict[str, Any] = {"here": "policies"}
-    if request.method != "POST":
-        initial = {name: request.GET[name] for name in ("mailbox", "mode") if name in request.GET}
-        context["form"] = SimulateForm(initial={"last": 100} | initial, person=person)
-        return render(request, "approvals/simulate.html", context)
-    form = SimulateForm(request.POST, person=person)
-    context["form"] = form
-    if not form.is_valid():
-        return render(request, "approvals/simulate.html", context, status=422)
-    given = form.cleaned_data
-    done = simulate(given["mailbox"], mode=given["mode"], rules=given["rules"], last=given["last"])
-    different = done.different
-    context |= {
+    return person
+
+
+def _page(
+    request: HttpRequest, form: SimulateForm, more: Mapping[str, Any] | None = None, *, status: int = 200
+) -> HttpResponse:
+    mine = own_jobs(person_of(request), JobKind.SIMULATION)
+    context = {"here": "policies", "form": form, "own_jobs": mine, **(more or {})}
+    return render(request, "approvals/simulate.html", context, status=status)
+
+
+def _result(person: User, done: Simulation) -> dict[str, Any]:
+    drafts = {
+        draft.public_id: draft
+        for draft in visible_drafts(person)
+        .filter(public_id__in=[one.draft for one in done.named])
+        .defer("search_text", "thread_pinned")
+    }
+    rows = [
+        {
+            "draft": drafts[one.draft],
+            "judged": [_shown(one.before, _("Now")), _shown(one.after, _("With the change"))],
+        }
+        for one in done.named
+        if one.draft in drafts
+    ]
+    return {
         "done": done,
-        "mailbox": given["mailbox"],
-        "rows": [
-            {
-                "draft": one.draft,
-                "judged": [_shown(one.before, _("Now")), _shown(one.after, _("With the change"))],
-            }
-            for one in different[:ROWS_SHOWN]
-        ],
-        "different": len(different),
-        "more": max(0, len(different) - ROWS_SHOWN),
+        "rows": rows,
+        "different": done.different,
+        "more": done.different - len(rows),
         "counts": _counts(done),
         "pictures": [
-            {"word": _("Now"), "parts": _picture(done.before, len(done.compared))},
-            {"word": _("With the change"), "parts": _picture(done.after, len(done.compared))},
+            {"word": _("Now"), "parts": _picture(done.before, done.count)},
+            {"word": _("With the change"), "parts": _picture(done.after, done.count)},
         ],
     }
-    return render(request, "approvals/simulate.html", context)
 
 
 def _shown(judged: Judged, when: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from approvals.states import (
     BATCH_ITEM_MOVES,
     BATCH_MOVES,
     DRAFT_MOVES,
+    JOB_MOVES,
     SEND_MOVES,
     DraftState,
     SendState,
@@ -26,6 +27,7 @@ MACHINES = {
     "Attempt": ATTEMPT_MOVES,
     "Batch": BATCH_MOVES,
     "Batch item": BATCH_ITEM_MOVES,
+    "Job": JOB_MOVES,
 }
 
 

@@ -106,7 +106,9 @@ def test_every_page_is_named_and_fits_phone_and_desk_in_the_dark(person, letter,
     for path in pages(one, *begin):
         found += [(path, fault) for fault in faults_of(one, looks)]
         if path == "/policies/simulate/":
-            one.page.locator("main form .btn--sign").click()
+            one.page.get_by_role("button", name="Show the difference").click()
+            one.page.locator("#job-progress").wait_for()
+            found += [("being simulated", fault) for fault in faults_of(one, looks)]
             one.page.locator("#result").wait_for()
             found += [("simulated", fault) for fault in faults_of(one, looks)]
 

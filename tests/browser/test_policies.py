@@ -72,7 +72,7 @@ def test_a_rule_is_tried_over_the_last_drafts_before_it_is_switched_on(person, l
 
     admin.page.locator("main form .btn--sign").click()
 
-    admin.page.locator("#result .simulated").wait_for(state="attached")
+    admin.watch("1 draft of", within="#simulated")
     now, then = admin.page.locator("#result .simulated > svg").all()
     assert now.locator("rect").get_attribute("class") == "fate-waits"
     assert then.locator("rect").get_attribute("class") == "fate-blocked"

@@ -4,8 +4,8 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.urls import URLPattern, get_resolver, reverse
 
-from approvals import batches, kept_reasons, saved_views
-from approvals.models import Batch
+from approvals import batches, jobs, kept_reasons, saved_views
+from approvals.models import Batch, JobKind
 from tests.pages import scenes
 from tests.pages.pages import browser
 
@@ -72,6 +72,7 @@ OUR_VIEWS = tuple(
         "edit",
         "file_previews",
         "insights",
+        "jobs",
         "kept_reasons",
         "keyboard",
         "notices",
@@ -88,6 +89,7 @@ OWN_ROUTES = {
     "batch_stop": "post",
     "batch_undo": "post",
 }
+JOB_ROUTES = {"job_cancel": "post"}
 ROLES = {"alice": {SEE, DECIDE}, "bob": {SEE}, "carol": {SEE}, "dave": {SEE}, "eve": set(), "mallory": set()}
 
 
@@ -133,7 +135,7 @@ def path_of(name, draft):
 def test_every_route_of_the_desk_is_in_a_table():
     ours = {name for name, pattern in desk_routes().items() if pattern.callback.__module__ in OUR_VIEWS}
 
-    assert ours == set(DRAFT_ROUTES) | set(PLAIN_ROUTES) | set(OWN_ROUTES) | KEPT_ROUTES
+    assert ours == set(DRAFT_ROUTES) | set(PLAIN_ROUTES) | set(OWN_ROUTES) | set(JOB_ROUTES) | KEPT_ROUTES
 
 
 KEPT_ROUTES = {"view_change", "reason_change"}
@@ -176,6 +178,18 @@ def test_a_batch_exists_for_the_person_who_opened_it_alone(people, draft, name, 
     status = getattr(browser(people[who]), OWN_ROUTES[name])(path).status_code
 
     assert status in (200, 302, 409, 422) if who == "alice" else status == 404
+
+
+@pytest.mark.parametrize("name", JOB_ROUTES)
+@pytest.mark.parametrize("who", ROLES)
+def test_a_job_exists_for_the_person_who_asked_alone(people, support, name, who):
+    asked = {"mailbox": str(support.public_id), "mode": "", "rules": "", "last": 1}
+    job = jobs.ask(people["alice"], JobKind.SIMULATION, asked)
+    path = reverse(f"approvals:{name}", args=[job.public_id])
+
+    status = getattr(browser(people[who]), JOB_ROUTES[name])(path).status_code
+
+    assert status == (302 if who == "alice" else 404)
 
 
 @pytest.mark.parametrize("who", ROLES)
