@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -51,7 +51,8 @@ from approvals.transitions.drafts import (
 from approvals.transitions.moves import LostRace
 from audit.clock import database_now
 from policies import locks
-from policies.classifier import Classification
+from policies.classifier import Classification, Tier
+from policies.classifier import Risk as CategoryRisk
 from policies.in_force import InForce
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,9 @@ READ_MINUTES = 60
 DECIDE_MINUTES = 15
 # How long one process works on a batch before it lets others have a turn.
 WORK_SECONDS = 60.0
+
+
+_UNTOLD = Classification(None, Tier.APPROVE, CategoryRisk.HIGH)
 
 
 class BatchRefused(Exception):
@@ -407,22 +411,39 @@ def forget_unread() -> int:
 
 
 def _look_at(rows: Sequence[Draft], person: User) -> list[_Shown]:
-    """Ask the chain and look for notes, draft by draft: what a person is shown, and what an approval would answer."""
+    """Ask the chain and look for notes, draft by draft: what a person is shown, and what an approval would answer.
+
+    A letter that cannot be looked at is shown with that as its obstacle.
+    """
     policies: dict[int, InForce] = {}
     now = database_now()
     found = []
     for draft in rows:
-        revision = _wording_of(draft)
         in_force = policies.setdefault(draft.mailbox_id, InForce(draft.mailbox_id))
-        facts = gates.facts_about(draft, revision, now=now, policies=in_force)
-        verdicts = gates.evaluate(facts)
-        talk = conversation(draft, None)
-        notes = previews.notes_about(draft, revision, talk.messages, verdicts, person)
-        kind = facts.classification
-        weighed = risk.weigh(draft, talk, kind, [note.key for note in notes])
-        obstacle = _obstacle(draft, verdicts, kind, weighed, person)
-        found.append(_Shown(draft, verdicts, notes, kind, obstacle))
+        try:
+            found.append(_look_at_one(draft, person, in_force, now))
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            # An error while it is told whether it can be approved is a "no", for this letter alone.
+            logger.exception("draft %s could not be looked at for a batch", draft.pk)
+            obstacle = _(
+                "It could not be checked, so it is not approved here; operators find the reason in the log."
+            )
+            found.append(_Shown(draft, (), (), _UNTOLD, obstacle))
     return found
+
+
+def _look_at_one(draft: Draft, person: User, policies: InForce, now: datetime) -> _Shown:
+    revision = _wording_of(draft)
+    facts = gates.facts_about(draft, revision, now=now, policies=policies)
+    verdicts = gates.evaluate(facts)
+    talk = conversation(draft, None)
+    notes = previews.notes_about(draft, revision, talk.messages, verdicts, person)
+    kind = facts.classification
+    weighed = risk.weigh(draft, talk, kind, [note.key for note in notes])
+    obstacle = _obstacle(draft, verdicts, kind, weighed, person)
+    return _Shown(draft, verdicts, notes, kind, obstacle)
 
 
 def _obstacle(

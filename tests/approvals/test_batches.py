@@ -13,7 +13,7 @@ from django.db.models import F
 from agentmail.models import Mailbox
 from approvals import batches, decisions, dispatch
 from approvals.freshness import Staleness
-from approvals.models import Batch, BatchItem, BatchKind, Decision, Draft, Send, StaleReason
+from approvals.models import Batch, BatchItem, BatchKind, Decision, Draft, Revision, Send, StaleReason
 from approvals.states import BatchState, DraftState, SendState
 from approvals.transitions import claims, drafts
 from audit.models import Entry
@@ -78,6 +78,18 @@ def test_an_approved_letter_leaves_through_every_gate(
 
     send.refresh_from_db()
     assert send.state == SendState.ACCEPTED
+
+
+def test_a_letter_that_cannot_be_looked_at_keeps_no_other_from_being_approved(
+    agent_writes: Callable[..., Draft], alice: User
+) -> None:
+    broken, sound = agent_writes(), agent_writes()
+    Revision.objects.filter(draft=broken).update(attachments=[7])
+
+    batch = opened(alice, broken, sound)
+
+    assert obstacles(batch)[broken.pk].startswith("It could not be checked, so it is not approved here")
+    assert approved(batch) == {broken.pk: "left_out", sound.pk: "approved"}
 
 
 def test_a_list_that_no_page_showed_decides_nothing(agent_writes: Callable[..., Draft], alice: User) -> None:
