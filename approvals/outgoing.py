@@ -1,8 +1,8 @@
 """Reaching addresses that people type in or mails name. Whatever they resolve to, nothing inside is reached.
 
-The name is resolved once, every answer must be public, and the connection goes to an address that was checked, with
-the name kept for TLS. A post follows nothing, and of its answer only the status is read, unless the caller asks for a
-bounded beginning of it; what a fetch is led to is checked in the same way.
+The name is resolved once, within a time, every answer must be public, and the connection goes to an address that was
+checked, with the name kept for TLS. A post follows nothing, and of its answer only the status is read, unless the
+caller asks for a bounded beginning of it; what a fetch is led to is checked in the same way.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -28,11 +29,16 @@ PLAIN_PORT = 80
 REDIRECTS = 3
 PIECE_BYTES = 16 * 1024
 CONNECT_SECONDS, READ_SECONDS, WHOLE_SECONDS = 5.0, 10.0, 15.0
+# The system gives no time limit for a look-up of a name, so each has a thread of its own, and they are counted.
+LOOK_UP_SECONDS, LOOK_UPS_AT_ONCE = 5.0, 32
 URL_CHARACTERS = 500
 # IPv4 inside IPv6: what is behind these is decided by a translator on the way.
 _TRANSLATED = tuple(
     ipaddress.ip_network(network) for network in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
 )
+
+
+_look_ups = threading.BoundedSemaphore(LOOK_UPS_AT_ONCE)
 
 
 class AddressRefused(Exception):
@@ -112,7 +118,8 @@ def check(url: str) -> Target:
 def post(url: str, body: bytes, headers: Mapping[str, str], *, whole_seconds: float = WHOLE_SECONDS) -> int:
     """Post once and give the status. Raises AddressRefused or NotReached; a redirect is NotReached.
 
-    After `whole_seconds` the connection is cut off: its other limits begin anew with each byte.
+    After `whole_seconds`, the look-up of the name among them, the connection is cut off: its other limits begin anew
+    with each byte.
     """
     return ask(url, body, headers, read_bytes=0, whole_seconds=whole_seconds).status
 
@@ -182,7 +189,8 @@ def _asked(
     body: bytes | None = None,
 ) -> Iterator[urllib3.BaseHTTPResponse]:
     """Ask once, at an address that was checked; the answer is open while the caller reads it."""
-    address = _addresses(target)[0]
+    until = time.monotonic() + whole_seconds
+    address = _addresses(target, within_seconds=min(LOOK_UP_SECONDS, whole_seconds))[0]
     options: dict[str, object] = {
         "timeout": urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
         "retries": False,
@@ -200,7 +208,7 @@ def _asked(
     else:
         pool = urllib3.HTTPConnectionPool(address, target.port, **options)  # type: ignore[arg-type]
     try:
-        with _cut_after(whole_seconds, pool):
+        with _cut_after(max(until - time.monotonic(), 0.0), pool):
             answer = pool.urlopen(
                 method,
                 target.path,
@@ -264,18 +272,39 @@ def _cut_after(seconds: float, pool: urllib3.HTTPConnectionPool) -> Iterator[Non
             connection.close()
 
 
-def _addresses(target: Target) -> list[str]:
+def _addresses(target: Target, *, within_seconds: float = LOOK_UP_SECONDS) -> list[str]:
     try:
-        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        addresses = _looked_up(target, within_seconds)
+    except TimeoutError as error:
+        raise AddressRefused(_("Nobody said in time where the host is.")) from error
     except (OSError, UnicodeError) as error:
         raise AddressRefused(_("The host is not known.")) from error
-    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not addresses:
         raise AddressRefused(_("The host is not known."))
     may_loopback = settings.NOTIFICATIONS_TO_LOOPBACK and _is_loopback(target.host)
     if not all(_is_public(address) or (may_loopback and _is_loopback(address)) for address in addresses):
         raise AddressRefused(_("The host is inside a private network, or another that is not public."))
     return addresses
+
+
+def _looked_up(target: Target, seconds: float) -> list[str]:
+    """What the system says of a name. Raises OSError, TimeoutError or UnicodeError; one that hangs goes on alone."""
+    until = time.monotonic() + seconds
+    found: Future[list[str]] = Future()
+
+    def look_up() -> None:
+        try:
+            entries = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+            found.set_result(list(dict.fromkeys(str(entry[4][0]) for entry in entries)))
+        except (OSError, UnicodeError) as error:
+            found.set_exception(error)
+        finally:
+            _look_ups.release()
+
+    if not _look_ups.acquire(timeout=seconds):
+        raise TimeoutError
+    threading.Thread(target=look_up, name="look-up", daemon=True).start()
+    return found.result(timeout=max(until - time.monotonic(), 0.0))
 
 
 def _is_public(address: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,6 +53,26 @@ class Loaded:
     hosts: tuple[str, ...]
 
 
+class _Room:
+    """How many bytes of pictures a mail can still take: counted as each is drawn, so that no more are ever held."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+        self._lock = threading.Lock()
+
+    @property
+    def is_full(self) -> bool:
+        return self._left <= 0
+
+    def takes(self, png: bytes) -> bool:
+        """Whether there is a picture and room for it, which is then taken."""
+        with self._lock:
+            if not png or len(png) > self._left:
+                return False
+            self._left -= len(png)
+            return True
+
+
 def is_off() -> bool:
     """Whether this desk never loads pictures from elsewhere."""
     return bool(settings.REMOTE_IMAGES == OFF)
@@ -86,14 +107,15 @@ def load(
             data={"hosts": list(hosts), "count": len(addresses), "draft": draft},
         )
     until = time.monotonic() + WHOLE_SECONDS
+    room = _Room(DRAWN_BYTES)
+
+    def shown(address: str) -> str:
+        png = b"" if room.is_full else _drawn(address, until)
+        return "data:image/png;base64," + base64.b64encode(png).decode() if room.takes(png) else ""
+
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        drawn = list(threads.map(lambda address: _drawn(address, until), addresses[:IMAGES]))
-    images: dict[int, str] = {}
-    left = DRAWN_BYTES
-    for place, png in enumerate(drawn):
-        if png and len(png) <= left:
-            images[place] = "data:image/png;base64," + base64.b64encode(png).decode()
-            left -= len(png)
+        drawn = threads.map(shown, addresses[:IMAGES])
+        images = {place: picture for place, picture in enumerate(drawn) if picture}
     return Loaded(with_images(html, images), len(images), len(addresses), hosts)
 
 

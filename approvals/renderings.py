@@ -38,6 +38,8 @@ WAIT_SECONDS = 10.0
 PAGES = 5
 TEXT_BYTES = 64 * 1024
 CACHE_BYTES = 200_000_000
+# What `st_blocks` counts in, whatever the blocks of the disk are (POSIX).
+BLOCK_BYTES = 512
 # What failed may have failed because the machine was busy.
 FAILURE_SECONDS = 600.0
 # A change of how files are drawn must not find what was kept before.
@@ -244,13 +246,15 @@ def _keep(place: Path, found: Rendering) -> None:
 
 
 def forget(most_bytes: int) -> None:
-    """Remove the previews that were made first until those that stay take no more than so many bytes."""
+    """Remove the previews that were made first until those that stay take no more than so many bytes on the disk."""
     with suppress(OSError):
         found = []
         for place in _folder().iterdir():
             with suppress(OSError):
                 about = place.stat()
-                found.append((about.st_mtime, about.st_size, place))
+                # A small file takes a whole block; some systems count blocks late.
+                taken_by_it = max(about.st_size, about.st_blocks * BLOCK_BYTES)
+                found.append((about.st_mtime, taken_by_it, place))
         taken = sum(size for _at, size, _place in found)
         for _at, size, place in sorted(found):
             if taken <= most_bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -107,6 +109,19 @@ def test_nobody_there_is_told_without_the_address(settings: Any) -> None:
         outgoing.post(address, b"{}", {})
 
     assert "127.0.0.1" not in str(refusal.value)
+
+
+def test_a_name_that_nobody_resolves_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *asked, **more: released.wait() and [])
+
+    try:
+        with pytest.raises(outgoing.AddressRefused, match="in time"):
+            outgoing.fetch(
+                "https://slow.example/a.png", {}, most_bytes=10, most_characters=100, whole_seconds=0.2
+            )
+    finally:
+        released.set()
 
 
 def test_a_receiver_that_talks_too_slowly_is_cut_off(settings: Any) -> None:

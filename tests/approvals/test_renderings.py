@@ -231,11 +231,23 @@ def test_a_kept_preview_that_is_damaged_is_drawn_again(kept):
 def test_the_oldest_previews_are_forgotten_first(kept):
     for number in range(4):
         renderings.rendered(f"key {number}", lambda: image("PNG"))
-    size = max(place.stat().st_size for place in kept.iterdir())
+    on_disk = max(place.stat().st_blocks * 512 for place in kept.iterdir())
 
-    renderings.forget(2 * size)
+    renderings.forget(2 * on_disk)
 
     assert len(list(kept.iterdir())) == 2
+
+
+def test_small_previews_count_as_what_they_take_on_the_disk(kept):
+    for number in range(4):
+        renderings.rendered(f"key {number}", lambda: image("PNG"))
+    written = sum(place.stat().st_size for place in kept.iterdir())
+    on_disk = sum(place.stat().st_blocks * 512 for place in kept.iterdir())
+    assert written < on_disk
+
+    renderings.forget(on_disk - 1)
+
+    assert len(list(kept.iterdir())) == 3
 
 
 def test_more_than_a_few_are_not_drawn_at_once(monkeypatch):

@@ -16,6 +16,8 @@ from audit.models import Entry
 from tests.pages import scenes
 from tests.pages.pages import browser
 
+SHOWN = re.compile(r'<img src="data:image/png;base64,([^"]+)"')
+
 
 class Cdn(http.server.ThreadingHTTPServer):
     """A server of the sender: what it gives by path, and everything that it is told."""
@@ -74,8 +76,7 @@ def address(draft, name="message_images"):
 
 
 def pictures_in(response):
-    found = re.findall(r'<img src="data:image/png;base64,([^"]+)"', response.content.decode())
-    return [Image.open(io.BytesIO(base64.b64decode(one))) for one in found]
+    return [Image.open(io.BytesIO(base64.b64decode(one))) for one in SHOWN.findall(response.content.decode())]
 
 
 def test_remote_images_are_counted_with_their_hosts_and_not_loaded(desk, support, cdn):
@@ -198,6 +199,18 @@ def test_hosts_beyond_the_limit_are_not_asked_and_not_named(desk, support, cdn, 
 
     assert "1 of 2 remote images were loaded, by this desk, from 127.0.0.1." in response.content.decode()
     assert Entry.objects.get(action="approvals.images.loaded").data["hosts"] == ["127.0.0.1"]
+
+
+def test_a_mail_takes_no_more_than_its_bytes_of_pictures(desk, support, cdn, monkeypatch):
+    cdn.gives |= {f"/{name}.png": (200, {}, drawn()) for name in "bcd"}
+    draft = answered(support, *(f"{cdn.address}/{name}.png" for name in "abcd"))
+    [of_one, *_rest] = {len(base64.b64decode(one)) for one in SHOWN.findall(desk.post(address(draft)).text)}
+    monkeypatch.setattr(remote_images, "DRAWN_BYTES", 3 * of_one - 1)
+
+    response = desk.post(address(draft))
+
+    assert len(pictures_in(response)) == 2
+    assert "2 of 4 remote images were loaded" in response.text
 
 
 def test_a_large_picture_is_not_kept(desk, support, cdn, monkeypatch):
