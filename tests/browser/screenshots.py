@@ -14,11 +14,13 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
+from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.availability import CHROMIUM
 from tests.browser.demo import Demo, running
 from tests.browser.desk import Person
+from tests.browser.tour import every_page
 from tests.processes import ROOT
 
 FOLDER = ROOT / "docs" / "images"
@@ -28,6 +30,7 @@ LONG = {"width": 1280, "height": 1240}
 PHONE = {"width": 390, "height": 844}
 PAPER = {"width": 794, "height": 1123}
 LARGEST_BYTES = 300_000
+COLOURS = 256
 
 LETTER = "two plates broken"
 SHOP = "orders@harbourlane.example"
@@ -74,6 +77,11 @@ class Photographer:
             self.people[key].sign_in()
         return self.people[key]
 
+    def stranger(self) -> Person:
+        """Somebody who has not signed in."""
+        context = self.browser.new_context(viewport=DESK, locale="en-GB", color_scheme="light")
+        return Person(self.demo, "", context.new_page(), has_script=True)
+
     def take(self, name: str, one: Person, *, mask_focus: bool = True) -> None:
         """Photograph what the window of a person shows, without the mouse or the focus in the picture."""
         one.page.mouse.move(0, 0)
@@ -82,6 +90,9 @@ class Photographer:
         one.page.wait_for_load_state("networkidle")
         file = FOLDER / f"{name}.png"
         one.page.screenshot(path=file)
+        with Image.open(file) as picture:
+            few_colours = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        few_colours.save(file, optimize=True)
         size = file.stat().st_size
         sys.stdout.write(f"{file.relative_to(ROOT)} {size // 1000} kB\n")
         if size > LARGEST_BYTES:
@@ -92,11 +103,13 @@ class Photographer:
         messages = self.demo.sandbox.get("state")["messages"]
         return next(one for one in messages if words in one["subject"] and not one.get("is_outbound"))
 
-    def approve(self, words: str) -> None:
+    def approve(self, words: str) -> str:
+        """Approve the draft whose subject holds these words; gives its address."""
         reviewer = self.person("reviewer")
-        reviewer.open_draft(words)
+        address = reviewer.open_draft(words)
         reviewer.press("Approve and send")
         reviewer.page.locator(".undo").first.wait_for()
+        return address
 
 
 def queue_and_drafts(camera: Photographer) -> None:
@@ -207,7 +220,7 @@ def outcomes(camera: Photographer) -> None:
 
 def stopped(camera: Photographer) -> None:
     slow = "Stop writing to me"
-    camera.demo.sandbox.post("faults", route="send", contains=slow, action="delay", options={"ms": 1500})
+    camera.demo.sandbox.post("faults", route="send", contains=slow, action="delay", options={"ms": 6000})
     grant = camera.question(slow)["grant_id"]
     before = camera.demo.requested(grant)
     operator = camera.person("operator")
@@ -254,9 +267,9 @@ def notices(camera: Photographer) -> None:
 
 
 def audit(camera: Photographer) -> None:
-    camera.approve("Sample request")
+    address = camera.approve("Sample request")
     reviewer = camera.person("reviewer")
-    reviewer.until(reviewer.page.get_by_text("rule blocked it"), reviewer.page.url)
+    reviewer.until(reviewer.page.get_by_text("rule blocked it"), address)
     operator = camera.person("operator")
     operator.go("/audit/")
     operator.page.get_by_role("heading", name="Audit").first.wait_for()
@@ -353,11 +366,12 @@ SCENES: list[Callable[[Photographer], None]] = [
     modes_and_caps,
     stopped,
     capacity,
+    every_page,
 ]
 
 
 def main(wanted: list[str]) -> None:
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "pages").mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="countersign-pictures-") as var,

@@ -15,7 +15,7 @@ NO_PAGES = re.compile(r"/(export|body)/|/attachments?/(?!([^/]+/)?preview/($|\?)
 def kind_of(address: str) -> tuple[str, tuple[str, ...]]:
     """Pages of one kind differ in the number or the name of their row only, or in the values of a filter."""
     path, _, query = address.partition("?")
-    path = re.sub(r"/[^/]*\d[^/]*(?=/)", "/#", path)
+    path = re.sub(r"/(?!v\d+/)[^/]*\d[^/]*(?=/)", "/#", path)
     return path, tuple(sorted(part.partition("=")[0] for part in query.split("&")))
 
 
