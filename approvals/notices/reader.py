@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from django.db import InterfaceError, OperationalError, transaction
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from agentmail.failpoints import reach
 from agentmail.models import Mailbox
@@ -296,7 +297,9 @@ def path_of_draft(draft: Draft) -> str:
 
 
 def facts_of_draft(draft: Draft) -> dict[str, str]:
+    words, more = risk.said_in_row(draft) if draft.risk == Risk.HIGH else ([], 0)
     return {
+        "why": ", ".join([*words, *([_("%(count)d more") % {"count": more}] if more else [])]),
         "subject": draft.subject[:500],
         "counterpart": draft.counterpart,
         "expires_at": draft.expires_at.isoformat(),

@@ -79,6 +79,8 @@ def lines_of(notice: Notice) -> list[tuple[str, str]]:
         lines.append((_("Subject"), quoted(facts["subject"])))
     if facts.get("counterpart"):
         lines.append((_("To"), quoted(facts["counterpart"])))
+    if facts.get("why"):
+        lines.append((_("Why"), quoted(facts["why"])))
     if facts.get("what"):
         # Of a follow-up it is a code; anything else is a name as people gave it.
         what = str(facts["what"])

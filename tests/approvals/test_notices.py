@@ -52,6 +52,15 @@ def test_a_waiting_draft_of_high_risk_is_told_to_those_who_may_decide(
     assert notice.is_urgent
 
 
+def test_a_notice_of_high_risk_says_why(pending: Draft) -> None:
+    reasons = ["bcc", "first_contact", "new_amount"]
+    Draft.objects.filter(pk=pending.pk).update(risk=Risk.HIGH, risk_reasons=reasons)
+
+    reader.read_on()
+
+    assert ("Why", "reader in Bcc, first contact, 1 more") in words.lines_of(Notice.objects.get())
+
+
 def test_a_draft_without_high_risk_makes_no_notice_of_its_own(pending: Draft, alice: User) -> None:
     Draft.objects.filter(pk=pending.pk).update(risk=Risk.NORMAL)
 

@@ -29,6 +29,8 @@ QUICK = {
     "SEND_FENCE_SECONDS": "10",
     "LOOKUP_SECONDS": "1,2,3,4,5,6",
 }
+# What programs and channels are told goes to servers of the tests.
+NEAR = {"NOTIFICATIONS_TO_LOOPBACK": "true"}
 
 
 class Demo:
@@ -116,7 +118,7 @@ def running(var: Path, *, live: bool = False, **environment: str) -> Iterator[De
         "--with-parent",
     ]
     command += [] if live else ["--no-live"]
-    variables = {**os.environ, **QUICK, **environment, "VAR_DIR": str(var), "PYTHONUNBUFFERED": "1"}
+    variables = {**os.environ, **QUICK, **NEAR, **environment, "VAR_DIR": str(var), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 
+from tests.browser.demo import free_port
 from tests.browser.desk import Person, connected
 
+CHANNEL = "Closed hook"
 WORKSHOP = "workshop@harbourlane.example"
 
 
 def furnish(admin: Person) -> str:
-    """Make a row of each kind that an admin makes, held incoming mail and one stop; gives the path of its mailbox."""
+    """Make a row of each kind that an admin makes, a channel of notices that fails, held incoming mail and one stop;
+    gives the path of its mailbox."""
     page = admin.page
     grant = connected(admin.demo, admin, WORKSHOP, 60)
     mailbox = page.url
@@ -48,6 +51,16 @@ def furnish(admin: Person) -> str:
     page.get_by_label("Why").fill("Their house is closed.")
     admin.press("Stop it")
     page.wait_for_url("**/operations/")
+    admin.go("/policies/notices/new/")
+    page.get_by_label("Name").fill(CHANNEL)
+    page.get_by_label("Webhook", exact=True).check()
+    page.get_by_label("Slack channel or address").fill(f"http://127.0.0.1:{free_port()}/hook")
+    admin.press("Make the channel")
+    admin.says("Copy it now.")
+    admin.go("/policies/notices/")
+    page.get_by_role("link", name=CHANNEL).click()
+    admin.press("Send a test")
+    admin.until(page.locator("#log").get_by_text("No answer"), page.url)
     admin.demo.customer(grant, subject="May I ask?", body="<p>Where is it?</p>")
     letter = admin.demo.customer(
         grant, subject="Legal action", body="<p>My lawyer prepares legal proceedings.</p>"
@@ -60,8 +73,13 @@ def furnish(admin: Person) -> str:
 
 
 def allow_again(admin: Person) -> None:
-    """End the stop that `furnish` began."""
+    """End the stop that `furnish` began, and take the channel away that fails."""
     page = admin.page
+    admin.go("/policies/notices/")
+    page.get_by_role("link", name=CHANNEL).click()
+    page.get_by_role("link", name="Remove").click()
+    admin.press("Remove this channel")
+    admin.says("is removed.")
     admin.go("/operations/")
     page.locator("a[href*='/resume-one/']").click()
     page.get_by_label("What was put right").fill("Their house is open again.")
