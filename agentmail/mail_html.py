@@ -211,7 +211,8 @@ _TAG_CHARACTERS = re.compile("[\U000e0020-\U000e007e]{4,}")
 _TAG_NAME = re.compile(r"/?[a-zA-Z][a-zA-Z0-9:-]*")
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 
-_VOID = {
+# Elements that have no end tag, and those whose content is not markup.
+VOID = {
     "area",
     "base",
     "br",
@@ -229,7 +230,7 @@ _VOID = {
 }
 _CLOSED_BY_OTHERS = {"p", "li", "td", "th", "tr", "tbody", "thead", "tfoot", "dt", "dd", "option", "colgroup"}
 _FORMATTING = {"b", "big", "code", "em", "font", "i", "s", "small", "strike", "strong", "tt", "u"}
-_RAW = ("script", "style", "title", "textarea", "xmp", "noembed", "noframes", "iframe", "template")
+RAW = {"script", "style", "title", "textarea", "xmp", "noembed", "noframes", "iframe", "template"}
 _BLOCKS = {
     "address",
     "article",
@@ -383,7 +384,7 @@ def hidden_text(html: str) -> list[str]:
             text.append(token.content)
         elif token.kind == "comment" and not token.content.lstrip().lower().startswith("[if"):
             found.append(_flat(token.content))
-        elif token.kind == "open" and token.name not in _VOID and len(stack) < _DEEPEST_NESTING:
+        elif token.kind == "open" and token.name not in VOID and len(stack) < _DEEPEST_NESTING:
             attributes = _attributes(token)
             background = _background_of(attributes) or (stack[-1][2] if stack else "")
             stack.append((token.name, is_hidden or _hides(attributes, background), background))
@@ -449,7 +450,7 @@ def _tokens(html: str) -> Iterator[_Token]:
             yield _Token("close", name[1:])
             continue
         yield _Token("open", name, html[match.end() : end])
-        if name in _RAW:
+        if name in RAW:
             closing = lowered.find(f"</{name}", position)
             if closing < 0:
                 return
@@ -619,7 +620,7 @@ def _would_grow(html: str) -> bool:
             opened[name] = max(0, opened.get(name, 0) - 1)
             continue
         elements += 1
-        if name not in _VOID and name not in _CLOSED_BY_OTHERS:
+        if name not in VOID and name not in _CLOSED_BY_OTHERS:
             opened[name] = opened.get(name, 0) + 1
         if name in _FORMATTING:
             # Equal ones are repeated three times at most. One whose end is in doubt counts as different.

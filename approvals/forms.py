@@ -26,7 +26,7 @@ from approvals.content import RECIPIENT_LIMIT
 from approvals.models import Draft, Revision, Risk
 from approvals.people import Person
 from approvals.queries import QueueFilter
-from approvals.rich_text import NotKept, encoded, letter_of, with_middle
+from approvals.rich_text import BLOCKS, INLINE, NotKept, encoded, letter_of, with_middle
 from approvals.saved_views import Options, options_for
 from approvals.states import DraftState
 from approvals.together import Only
@@ -39,6 +39,9 @@ ADDRESS_FIELDS = ("to", "cc", "bcc", "reply_to")
 SUPPOSED_ADDRESSES = 200
 SUBJECT_CHARACTERS = 998
 BODY_CHARACTERS = 1_000_000
+# How tall a field of addresses may be, and how long an end of a letter may be that is shown unasked.
+MOST_ROWS = 8
+SHORT_LINES = 8
 REASON_CHARACTERS = 2000
 SEARCH_CHARACTERS = 200
 ASKS_CHARACTERS = 20_000
@@ -310,7 +313,8 @@ class EditForm(SeenForm):
         super().__init__(data, initial=initial | written | first)
         self.written = written
         for name in ("to", "cc", "bcc", "reply_to"):
-            self.fields[name].widget.attrs["rows"] = max(1, len(getattr(revision, name)))
+            lines = str(self[name].value() or "").strip().count("\n") + 1
+            self.fields[name].widget.attrs["rows"] = min(lines, MOST_ROWS)
 
     def _shown_body(self) -> str:
         if self.shown_form == "rich" and self.letter is not None:
@@ -323,6 +327,11 @@ class EditForm(SeenForm):
         return to_text(self.letter.after).strip() if self.letter is not None else ""
 
     @property
+    def is_end_short(self) -> bool:
+        """Whether that text is shown at once, as a signature is and a quoted conversation is not."""
+        return self.kept_below.count("\n") < SHORT_LINES
+
+    @property
     def editor_data(self) -> str:
         """What the script needs, as JSON: the pieces as written and as shown, and what stands behind each class."""
         if self.letter is None:
@@ -332,6 +341,8 @@ class EditForm(SeenForm):
             "pieces": [list(pair) for pair in zip(self.letter.pieces, shown.pieces, strict=True)],
             "kept": list(shown.attributes),
             "styles": list(shown.styles),
+            "blocks": sorted(BLOCKS),
+            "inline": sorted(INLINE),
             "typed": self._typed("body")
             if self.shown_form == "rich" and (self.is_bound or self.is_restored)
             else None,

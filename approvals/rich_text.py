@@ -14,7 +14,7 @@ from html import escape, unescape
 
 from django.utils.translation import gettext as _
 
-from agentmail.mail_html import to_text
+from agentmail.mail_html import RAW, VOID, to_text
 
 # Beyond this the script would make a person wait.
 LONGEST = 200_000
@@ -43,9 +43,8 @@ INLINE = frozenset(
     }
 )
 _KEPT = BLOCKS | INLINE
-_VOID = frozenset(
-    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
-)
+# What follows these is no markup, to every reader or to some.
+_NO_MARKUP = RAW | {"noscript", "plaintext"}
 _TOKEN = re.compile(
     r"<!--.*?-->|<(?P<close>/)?(?P<name>[a-zA-Z][a-zA-Z0-9:-]*)"
     r"(?P<attributes>(?:\s+[a-zA-Z_:][\w:.-]*(?:\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s\"'<>=`]+))?)*)\s*/?>|[^<]+",
@@ -72,7 +71,8 @@ _TARGETS = frozenset({"_blank", "_self", "_top", "_parent"})
 class Letter:
     """A letter as the editor gets it: `pieces` are edited, `before` and `after` stay as they are written.
 
-    All of it together is the letter. With an `obstacle`, a sentence, the editor would not keep it as it is.
+    All of it together is the letter; `is_signed` says that `after` holds a signature. With an `obstacle`, a sentence,
+    the editor would not keep the letter as it is.
     """
 
     before: str = ""
@@ -137,7 +137,7 @@ def letter_of(html: str) -> Letter:
         why = next((why for _piece, why in cut if why), "")
         return Letter(obstacle=why or _("It has no text, so it is edited as its source."))
     after = "".join(piece for piece, _why in cut[last:]) + html[end:]
-    return Letter(html[:start], pieces, after, is_signed=last < len(cut))
+    return Letter(html[:start], pieces, after, is_signed=signature < len(cut))
 
 
 def encoded(letter: Letter) -> Encoded:
@@ -212,7 +212,7 @@ def _pieces(html: str) -> Iterator[tuple[str, str]]:
         why = why or _obstacle(name, attributes)
         if not stack:
             is_block = name not in INLINE
-        if name not in _VOID:
+        if name not in VOID:
             stack.append(name)
     if stack:
         raise NotKept(_("Its markup is not closed in order, so it is edited as its source."))
@@ -227,18 +227,8 @@ def _tokens(html: str) -> Iterator[tuple[int, int, str, bool, str]]:
         if found is None:
             raise NotKept(_("Its markup cannot be read with certainty, so it is edited as its source."))
         name = (found["name"] or "").lower()
-        if name in (
-            "script",
-            "style",
-            "title",
-            "textarea",
-            "xmp",
-            "template",
-            "iframe",
-            "noscript",
-            "plaintext",
-        ):
-            # What follows is no markup; where it ends is not for this reader to say.
+        if name in _NO_MARKUP:
+            # Where it ends is not for this reader to say.
             raise NotKept(_not_kept(name))
         yield position, found.end(), name, bool(found["close"]), found["attributes"] or ""
         position = found.end()

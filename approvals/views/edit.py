@@ -15,11 +15,13 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
-from approvals import contacts, decisions, difference, previews, unsaved, wording
+from approvals import contacts, decisions, difference, previews, risk, unsaved, wording
+from approvals.contacts import domains_of
 from approvals.content import content_of_revision, edited
 from approvals.forms import REASON_CHARACTERS, EditForm, ReasonForm, fields_for, seen_initial
 from approvals.gates import Standing
 from approvals.models import Draft, Revision, UnsavedEdit
+from approvals.notes import Note
 from approvals.people import Right
 from approvals.previews import Preview
 from approvals.queries import Conversation, conversation
@@ -56,20 +58,23 @@ SAID_MARKS: Mapping[Said, tuple[Any, str, str]] = {
     Said.ALLOWED: (_lazy("allowed"), "check", ""),
     Said.OWN: (_lazy("this mailbox"), "check", ""),
 }
-# The name for the script, the word, the keys while the editor has the focus, whether it is on or off at a place.
-TOOLS: Sequence[tuple[str, Any, str, bool]] = (
-    ("bold", _lazy("Bold"), "Ctrl+B", True),
-    ("italic", _lazy("Italic"), "Ctrl+I", True),
-    ("underline", _lazy("Underline"), "Ctrl+U", True),
-    ("strike", _lazy("Strike"), "Ctrl+Shift+7", True),
-    ("bullets", _lazy("Bullets"), "Ctrl+Shift+8", True),
-    ("numbers", _lazy("Numbers"), "Ctrl+Shift+9", True),
-    ("quote", _lazy("Quote"), "Ctrl+]", False),
-    ("unquote", _lazy("Unquote"), "Ctrl+[", False),
-    ("link", _lazy("Link"), "Ctrl+K", True),
-    ("clear", _lazy("Clear formatting"), "", False),
-    ("undo", _lazy("Undo typing"), "Ctrl+Z", False),
-    ("redo", _lazy("Redo typing"), "Ctrl+Y", False),
+# The notes that an address says itself, beside what the lists say about it.
+POINTED_OUT = ("look_alike", "false_name")
+# The name for the script, the word, the rest of it that is only heard, the keys while the editor has the focus, whether
+# it is on or off at a place.
+TOOLS: Sequence[tuple[str, Any, Any, str, bool]] = (
+    ("bold", _lazy("Bold"), "", "Ctrl+B", True),
+    ("italic", _lazy("Italic"), "", "Ctrl+I", True),
+    ("underline", _lazy("Underline"), "", "Ctrl+U", True),
+    ("strike", _lazy("Strike"), "", "Ctrl+Shift+7", True),
+    ("bullets", _lazy("Bullets"), "", "Ctrl+Shift+8", True),
+    ("numbers", _lazy("Numbers"), "", "Ctrl+Shift+9", True),
+    ("quote", _lazy("Quote"), "", "Ctrl+]", False),
+    ("unquote", _lazy("Unquote"), "", "Ctrl+[", False),
+    ("link", _lazy("Link"), "", "Ctrl+K", True),
+    ("clear", _lazy("Clear"), _lazy("formatting"), "", False),
+    ("undo", _lazy("Undo"), _lazy("typing"), "Ctrl+Z", False),
+    ("redo", _lazy("Redo"), _lazy("typing"), "Ctrl+Y", False),
 )
 
 
@@ -247,8 +252,8 @@ def _page(
         if base is not None and base.pk != revision.pk
         else None,
         "tools": [
-            {"name": name, "word": word, "keys": keys, "is_toggle": is_toggle}
-            for name, word, keys, is_toggle in TOOLS
+            {"name": name, "word": word, "rest": rest, "keys": keys, "is_toggle": is_toggle}
+            for name, word, rest, keys, is_toggle in TOOLS
         ],
         "talk": talk,
         "preview": preview,
@@ -289,7 +294,7 @@ def _preview(request: HttpRequest, draft: Draft, form: EditForm, talk: Conversat
         "difference": preview.revision.difference,
         "verdicts": [shown_verdict(verdict) for verdict in preview.verdicts],
         "notes": preview.notes,
-        "addressees": [_shown_addressee(one) for one in preview.addressees],
+        "addressees": [_shown_addressee(one, preview.notes) for one in preview.addressees],
     }
 
 
@@ -306,17 +311,14 @@ def _summary(preview: Preview) -> str:
     return " ".join(filter(None, said))
 
 
-def _shown_addressee(one: Addressee) -> dict[str, Any]:
+def _shown_addressee(one: Addressee, notes: Sequence[Note]) -> dict[str, Any]:
     word, shape, tone = SAID_MARKS[one.said]
-    new = ""
+    warnings = risk.words_of(note.key for note in notes if note.key in POINTED_OUT and _is_about(note, one))
     if one.said not in (Said.BAD, Said.OWN):
-        new = (
-            _("first contact")
-            if one.is_first_contact
-            else _("not in the conversation")
-            if not one.is_in_thread
-            else ""
-        )
+        if one.is_first_contact:
+            warnings.append(_("first contact"))
+        elif not one.is_in_thread:
+            warnings.append(_("not in the conversation"))
     return {
         "said": one,
         "entry": {"email": one.email, "name": one.name},
@@ -324,5 +326,15 @@ def _shown_addressee(one: Addressee) -> dict[str, Any]:
         "word": word,
         "shape": shape,
         "tone": tone,
-        "new": new,
+        "warnings": warnings,
     }
+
+
+def _is_about(note: Note, one: Addressee) -> bool:
+    """Whether a note points at an address; of a domain that reads like another it names one address for all."""
+    domains = domains_of([one.email])
+    return any(
+        (place.part, place.index) == (one.part, one.place)
+        or (note.key == "look_alike" and place.part in FIELD_WORDS and domains_of([place.text]) == domains)
+        for place in note.places
+    )

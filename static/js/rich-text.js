@@ -10,8 +10,7 @@ const form = document.getElementById("edit");
 const field = form.elements.body;
 const letter = JSON.parse(editor.dataset.letter);
 
-const BLOCKS = ["p", "div", "blockquote", "ul", "ol", "li", "h1", "h2", "h3", "h4", "h5", "h6", "pre"];
-const INLINE = ["a", "b", "strong", "i", "em", "u", "ins", "s", "strike", "del", "sub", "sup", "code", "small", "span", "br"];
+const { blocks: BLOCKS, inline: INLINE } = letter;
 const SAME = { strong: "b", em: "i", ins: "u", strike: "s" };
 const ADDRESS = /^(?:https?:\/\/|mailto:)[^\s\u0000-\u001f\u007f-\u009f]+$/i;
 const SHOWN = /^(?:color|background-color|font-(?:family|size|style|weight)|line-height|text-align|text-decoration|padding-left|margin(?:-(?:top|right|bottom|left))?)$/;

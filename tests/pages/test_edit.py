@@ -42,6 +42,34 @@ def latest(draft):
     return Revision.objects.filter(draft=draft).order_by("-number").first()
 
 
+def test_a_field_of_addresses_is_as_tall_as_what_stands_in_it(desk, draft):
+    values = form_of(desk.page(address(draft))) | {"cc": "a@example.org\nb@example.org\nc@localhost"}
+
+    page = desk.submit(address(draft), values)
+
+    assert [field.get("rows") for field in page.all("textarea") if field.get("name") in ("to", "cc")] == [
+        "1",
+        "3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("end", "said", "is_open"),
+    [
+        ("<p>-- </p><p>Ann, Sales</p>", "The signature stays as it is", True),
+        (f"<table><tr><td>{'<br>'.join('abcdefghijkl')}</td></tr></table>", "The end stays as it is", False),
+    ],
+)
+def test_what_stays_below_the_editor_is_named_and_a_signature_is_shown(desk, support, end, said, is_open):
+    made = scenes.draft_in_thread(support, body=HTML + end, is_plaintext=False)
+
+    page = desk.page(address(made))
+
+    [below] = [one for one in page.all("details") if one.get("id") == "kept-below"]
+    assert page.text(below).startswith(said)
+    assert (below.get("open") is not None) is is_open
+
+
 def test_saving_without_a_change_makes_no_version(desk, draft):
     page = desk.page(address(draft))
 

@@ -62,6 +62,20 @@ def test_a_denied_recipient_is_refused_as_soon_as_it_is_typed(desk, draft, suppo
     assert "1 check refuses it." in said(page)
 
 
+def test_an_address_that_reads_like_another_says_so_itself(desk, draft):
+    page = asked(desk, draft, cc="priya@examp1e.org", bcc="other@examp1e.org\nann@friends.example")
+
+    assert "Cc priya@examp1e.org on no list look-alike domain first contact" in said(page)
+    assert "Bcc other@examp1e.org on no list look-alike domain first contact" in said(page)
+    assert "Bcc ann@friends.example on no list first contact" in said(page)
+
+
+def test_a_name_that_is_another_address_is_told_at_its_address(desk, draft):
+    page = asked(desk, draft, cc='"ceo@example.org" <other@example.org>')
+
+    assert "on no list misleading name" in said(page)
+
+
 def test_an_allowed_recipient_is_told_with_the_entry_that_allows_it(desk, draft, support):
     lists.add([lists.NewEntry("allow", support.scope, "friends.example")], actor=SYSTEM)
 
