@@ -94,6 +94,19 @@ class Thread(models.Model):
         return self.provider_id
 
 
+class PartsState(models.TextChoices):
+    """What is known of the plain text of a message beside its HTML; the last ones say why nothing is."""
+
+    NOT_ASKED = "", _("Not compared yet")
+    SINGLE = "single", _("One form only")
+    ALIKE = "alike", _("Both say the same")
+    DIFFER = "differ", _("They say different things")
+    GONE = "gone", _("No longer at the provider")
+    TOO_LARGE = "too_large", _("Too large")
+    UNREADABLE = "unreadable", _("Not readable")
+    NOT_GIVEN = "not_given", _("Not given by the provider")
+
+
 class Message(models.Model):
     """A message of a mailbox as stored at arrival; its HTML was sanitised then, once.
 
@@ -101,7 +114,8 @@ class Message(models.Model):
     `body_text` is the text a reader is shown, quotes included. `is_complete` is false while only a
     truncated notification is known. `hidden_texts`, `links` (pairs of text and target) and `remote_images` (addresses)
     are what its source held beside what is shown. `message_id` is its Message-ID header as it stands, empty when it
-    has none that can be kept.
+    has none that can be kept. `parts_difference` is what plain text and HTML say each alone, where they differ: the
+    `words` and the `lines` that hold them, of `plain` and of `shown`.
     """
 
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="messages")
@@ -123,6 +137,12 @@ class Message(models.Model):
     remote_images = models.JSONField(default=list)
     attachments = models.JSONField(default=list)
     metadata = models.JSONField(default=dict)
+    parts_state = models.CharField(
+        max_length=16, choices=PartsState, default=PartsState.NOT_ASKED, blank=True
+    )
+    parts_difference = models.JSONField(default=dict)
+    parts_attempts = models.PositiveSmallIntegerField(default=0)
+    parts_next_at = models.DateTimeField(null=True)
     date = models.BigIntegerField(null=True)
     is_complete = models.BooleanField(default=True)
     is_deleted = models.BooleanField(default=False)

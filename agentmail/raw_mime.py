@@ -227,6 +227,6 @@ def _values(message: Message[Any, Any], name: str) -> tuple[str, ...]:
         str(value)[:HEADER_CHARACTERS] for one, value in message.raw_items() if one.lower() == name.lower()
     ]
     return tuple(
-        storable(" ".join(value.encode("utf-8", "replace").decode().split()))
+        storable(" ".join(value.encode("utf-8", "surrogateescape").decode("utf-8", "replace").split()))
         for value in found[:_KEPT_OF_EACH]
     )

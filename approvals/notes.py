@@ -16,7 +16,8 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 
 from agentmail.mail_html import hidden_text, links
-from agentmail.models import Message
+from agentmail.models import Message, PartsState
+from approvals.alternatives import sayings
 from approvals.characters import deceiving_count, hides_address, is_deceiving, one_line, with_line_feeds
 from approvals.contacts import domains_of
 from approvals.credentials import secrets_in
@@ -65,6 +66,7 @@ ORDER = (
     "misleading_link",
     "wrong_thread",
     "hidden_inbound",
+    "received_parts_differ",
     "first_contact",
     "new_domain",
     "new_recipient",
@@ -105,16 +107,16 @@ _NO_NAMES = frozenset(
 )
 _DOMAIN = re.compile(r"(?<![\w.-])(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,4}[^\W\d_]{2,24}(?![\w-])")
 _GREETED_WORDS = 4
-_NO_WORDS = re.compile(r"(?:https?://|www\.|mailto:)\S+|\[image[^\]\n]{0,300}\]", re.IGNORECASE)
 _HIDDEN_WORDS = 3
 _SHOWN_HOST = re.compile(r"(?:https?://)?((?:[a-z0-9-]+\.)+[a-z]{2,})(?=[/:?#\s]|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A text that caused a note. `part` is a field of the revision, "links", "answered" or "message".
+    """A text that caused a note. `part` is a field of the revision, "links", "answered", "message" or "plain".
 
-    `index` counts in a list; of "message", another one of the conversation, it is the primary key.
+    `index` counts in a list; of "message", another one of the conversation, it is the primary key, and of "plain"
+    that of the message in whose plain text it stands.
     `start` is where the text stands in `letter_text` or `letter_subject`, None where it is not written there.
     """
 
@@ -623,12 +625,9 @@ def _parts_that_differ(matter: _Matter) -> Iterator[Note]:
     """The plain text that was handed in beside the HTML, where its words are not those of the HTML."""
     if not matter.revision.plain_part:
         return
-    shown, plain = (
-        Words.of(_NO_WORDS.sub(" ", text))
-        for text in (matter.text, matter.revision.plain_part[:TEXT_CHARACTERS])
-    )
-    found = [("plain_part", word) for word in _said_more_often(plain, shown)][:PLACES]
-    found += [("body", word) for word in _said_more_often(shown, plain)]
+    plain, shown = sayings(matter.revision.plain_part[:TEXT_CHARACTERS], matter.text)
+    found = [("plain_part", word) for word in plain.words[:PLACES]]
+    found += [("body", word) for word in shown.words]
     if found:
         yield _pointing(
             "parts_differ",
@@ -641,13 +640,26 @@ def _parts_that_differ(matter: _Matter) -> Iterator[Note]:
         )
 
 
-def _said_more_often(one: Words, other: Words) -> list[str]:
-    """The words that stand in one text more often than in the other, as they are written there first."""
-    return [
-        one.text[slice(*one.spans[places[0]])]
-        for word, places in one.places.items()
-        if len(places) > len(other.places.get(word, ()))
-    ]
+def _received_parts_that_differ(matter: _Matter) -> Iterator[Note]:
+    """Messages whose plain text was compared with their HTML and says something else."""
+    places = []
+    for message in _received(matter):
+        if message.parts_state == PartsState.DIFFER:
+            part = "answered" if message.provider_id == matter.revision.parent_message_id else "message"
+            found = message.parts_difference
+            places += [
+                Place("plain", word[:EXCERPT_CHARACTERS], message.pk or 0) for word in found["plain"]["words"]
+            ]
+            places += [
+                Place(part, word[:EXCERPT_CHARACTERS], message.pk or 0) for word in found["shown"]["words"]
+            ]
+    if places:
+        yield _pointing(
+            "received_parts_differ",
+            _("The plain text of a message says something else than the formatted one."),
+            _("Which of the two its reader sees depends on the program, and the agent may have read either."),
+            places,
+        )
 
 
 def _risky_words(matter: _Matter, reasons: Sequence[Reason]) -> Iterator[Note]:
@@ -741,6 +753,7 @@ _LOOKS = (
     _strangers,
     _files,
     _parts_that_differ,
+    _received_parts_that_differ,
     _new_in_text,
     _invisible,
     _compose,
@@ -799,6 +812,8 @@ def anchor_of(place: Place, cut: Mapping[str, Sequence[Passage]]) -> str:
         return "answered"
     if place.part == "message":
         return f"message-{place.index}"
+    if place.part == "plain":
+        return f"message-{place.index}-plain"
     if place.part not in cut:
         return f"letter-{place.part}-{place.index}"
     start = next(

@@ -44,6 +44,7 @@ WORDS: dict[str, str | Promise] = {
     "misleading_link": _("misleading link"),
     "wrong_thread": _("maybe the wrong conversation"),
     "hidden_inbound": _("hidden text in a message"),
+    "received_parts_differ": _("plain text of a message says something else"),
     "first_contact": _("first contact"),
     "new_domain": _("new domain"),
     "new_recipient": _("new address"),

@@ -28,6 +28,7 @@ from approvals import (
     intake,
     lookup,
     mailboxes,
+    message_parts,
     notifications,
     outcomes,
     risk,
@@ -209,6 +210,7 @@ def _polled(mailbox: Mailbox) -> intake.Polled | None:
         return None
     mailboxes.recover(mailbox.pk)
     result = intake.poll(mailbox, client)
+    message_parts.compare_waiting(mailbox, client)
     try:
         if mirror.store_rule_evaluations(mailbox, client.list_rule_evaluations(mailbox.grant_id)):
             evaluations.explain_earlier(mailbox)

@@ -88,7 +88,8 @@ class Fault:
             return False
         if not self.contains:
             return True
-        return self.contains in request.path or self.contains.encode() in request.body
+        target = f"{request.path}?{request.query_string}"
+        return self.contains in target or self.contains.encode() in request.body
 
 
 class Faults:

@@ -11,16 +11,32 @@ from django.urls import reverse
 from django.utils.html import conditional_escape, escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
-from agentmail.models import Message
+from agentmail.models import Message, PartsState
 from approvals.characters import deceiving_count, deceiving_in, hides_address, one_line, with_line_feeds
 from approvals.file_kinds import KIND_WORDS, claimed_kinds, differs
 from approvals.models import Draft
 from approvals.notes import Link, host_as_read, link_of
 from approvals.remote_images import hosts_of
 from approvals.renderings import DRAWN_KINDS
+from approvals.states import OPEN_DRAFT_STATES
 
 register = template.Library()
+NOT_COMPARED: Mapping[PartsState, Any] = {
+    PartsState.GONE: _lazy(
+        "Its plain text was not compared with the formatted one: the provider no longer has the message."
+    ),
+    PartsState.TOO_LARGE: _lazy(
+        "Its plain text was not compared with the formatted one: its source is larger than 10 MB."
+    ),
+    PartsState.UNREADABLE: _lazy(
+        "Its plain text was not compared with the formatted one: its source cannot be taken apart."
+    ),
+    PartsState.NOT_GIVEN: _lazy(
+        "Its plain text was not compared with the formatted one: the provider did not give its source."
+    ),
+}
 _EMPTY_LINES = re.compile(r"\n(?:[ \t]*\n)+")
 # A tag that is none of these, or has an attribute: how it looks is not for its text to say.
 _OTHER_MARKUP = re.compile(
@@ -119,6 +135,35 @@ def links_of_message(message: Message) -> list[Link]:
 def images_said(message: Message) -> dict[str, object]:
     """How many remote images a message has, and from where, for a page that loads none."""
     return {"count": len(message.remote_images), "hosts": ", ".join(hosts_of(message.remote_images))}
+
+
+@register.filter
+def parts_that_differ(message: Message) -> Mapping[str, Any] | None:
+    """What the two forms of a message say each alone, as `parts_difference` of `Message`; None where they agree."""
+    return message.parts_difference if message.parts_state == PartsState.DIFFER else None
+
+
+@register.filter
+def parts_said(message: Message, draft: Draft | None) -> str:
+    """That the plain text of a message was not compared with its HTML, and why; "" where it was, or need not be."""
+    if message.parts_state in NOT_COMPARED:
+        return str(NOT_COMPARED[PartsState(message.parts_state)])
+    if message.parts_state != PartsState.NOT_ASKED or not draft:
+        return ""
+    is_awaited = (
+        draft.state in OPEN_DRAFT_STATES
+        and draft.parent_message_id == message.provider_id
+        and bool(message.body_html)
+        and not message.is_outbound
+    )
+    if not is_awaited:
+        return ""
+    if message.parts_attempts:
+        return _(
+            "Its plain text has not been compared with the formatted one yet: the provider gave no answer. "
+            "It is asked again."
+        )
+    return _("Its plain text has not been compared with the formatted one yet.")
 
 
 @register.inclusion_tag("components/file-preview.html")

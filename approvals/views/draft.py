@@ -577,6 +577,7 @@ def _shown_notes(
                     "text": place.text,
                     "is_answered": place.part == "answered",
                     "is_earlier": place.part == "message",
+                    "is_plain": place.part == "plain",
                     "address": ""
                     if place.part == "answered" and not has_answered
                     else f"{elsewhere}#{anchor_of(place, cut)}",

@@ -129,7 +129,9 @@ def test_the_editor_fits_a_small_phone(person, letter):
 def test_every_seeded_draft_opens_without_a_complaint(person):
     reviewer = person("reviewer")
     reviewer.go("/queue/")
-    drafts = [row.get_attribute("href") for row in reviewer.page.locator(".queue__list .row__who").all()]
+    drafts = [
+        row.get_attribute("href") for row in reviewer.page.locator(".queue__list .row__who[href]").all()
+    ]
     assert len(drafts) >= 15
 
     for address in drafts:

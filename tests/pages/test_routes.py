@@ -37,6 +37,8 @@ DRAFT_ROUTES = {
     "revision_body": ("get", SEE),
     "message_body": ("get", SEE),
     "message_attachment": ("get", SEE),
+    "message_source": ("get", SEE),
+    "message_source_file": ("get", SEE),
     "attachment": ("get", SEE),
     "message_images": ("post", DECIDE),
     "revision_images": ("post", DECIDE),
@@ -78,6 +80,7 @@ OUR_VIEWS = tuple(
         "notices",
         "queue",
         "saved_views",
+        "source",
         "together",
     )
 )
@@ -118,6 +121,8 @@ def path_of(name, draft):
         "revision_body": [1],
         "message_body": [message.pk],
         "message_attachment": [message.pk],
+        "message_source": [message.pk],
+        "message_source_file": [message.pk],
         "message_images": [message.pk],
         "message_attachment_preview": [message.pk],
         "message_attachment_picture": [message.pk, 1],
@@ -220,6 +225,8 @@ def test_a_route_of_a_draft_answers_each_role_as_the_table_says(people, draft, n
         assert status == 403
     elif name.startswith("message_attachment"):
         assert status == 404  # visible, but there is no such file
+    elif name.startswith("message_source"):
+        assert status == 502  # visible, but no provider is there to give it
     else:
         assert status in (200, 302, 409, 422)
 
