@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from django.conf import settings
 
@@ -41,8 +43,19 @@ def write(job: Job, parts: Iterable[str]) -> Written:
     return Written(size, digest.hexdigest())
 
 
+def opened(job: Job) -> BinaryIO:
+    """The file of a job that is done, to be read. Raises FileNotFoundError when it is gone, or not whole."""
+    file = path_of(job).open("rb")
+    if os.fstat(file.fileno()).st_size != job.file_bytes:
+        file.close()
+        raise FileNotFoundError(f"the file of job {job.pk} is not the one that was written")
+    return file
+
+
 def remove(job: Job) -> None:
-    path_of(job).unlink(missing_ok=True)
+    # What cannot be removed now is found by the sweep.
+    with suppress(OSError):
+        path_of(job).unlink()
 
 
 def every() -> set[Path]:

@@ -24,7 +24,8 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 
 from agentmail.failpoints import reach
-from approvals import job_files, wake
+from approvals import exports, job_files, wake
+from approvals.exports import ExportRefused
 from approvals.models import Job, JobKind
 from approvals.page_version import page_version
 from approvals.progress import Progress
@@ -92,6 +93,13 @@ def job_of(person: User, public_id: UUID) -> Job | None:
 def address_of(job: Job) -> str:
     name = "simulation" if job.kind == JobKind.SIMULATION else "job"
     return reverse(f"approvals:{name}", args=[job.public_id])
+
+
+def may_have_file(person: User, job: Job) -> bool:
+    """Whether there is a file, and its person may read at this moment all that it speaks of."""
+    if job.state != JobState.DONE or not job.file_name:
+        return False
+    return exports.may_have(person, JobKind(job.kind), job.result["covers"])
 
 
 def cancel(job: Job) -> bool:
@@ -166,8 +174,12 @@ def _work_on(job_id: int) -> bool:
         return False
     except (OperationalError, InterfaceError):
         raise
-    except SimulationRefused as refusal:
+    except (SimulationRefused, ExportRefused) as refusal:
         return _failed(job, str(refusal))
+    except OSError as error:
+        logger.exception("the file of job %s could not be written", job_id)
+        said = _("Its file could not be written: %(why)s.") % {"why": error.strerror or error}
+        return _failed(job, said)
     except Exception:
         # What fails once fails again, and must not come back for ever.
         logger.exception("job %s could not be done", job_id)
@@ -194,8 +206,26 @@ def _simulate(run: Run) -> None:
     jobs.finish(run.job, done=run.done, result=found.to_json())
 
 
+def _export(run: Run) -> None:
+    job = run.job
+    export = exports.export_of(job.person, JobKind(job.kind), job.parameters)
+    run.tell(0, export.rows)
+    parts = export.parts(lambda: run.tell(run.done + 1, export.rows))
+    written = job_files.write(job, parts)
+    jobs.finish(
+        job,
+        done=run.done,
+        result={"covers": list(export.covers)},
+        file_name=export.file_name,
+        file_bytes=written.size,
+        file_sha256=written.sha256,
+    )
+
+
 _WORK: Mapping[JobKind, Callable[[Run], None]] = {
     JobKind.SIMULATION: _simulate,
+    JobKind.OVERSIGHT_REPORT: _export,
+    JobKind.RECIPIENTS: _export,
 }
 
 

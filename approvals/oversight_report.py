@@ -1,13 +1,14 @@
 """The oversight report: what left in a period, who decided about it, and where people and gates stepped in.
 
-The mails are counted by the database and listed in parts: memory does not grow with their number.
+The mails are counted by the database and listed in parts: all that memory holds of each is its number, eight bytes.
 """
 
 from __future__ import annotations
 
 import json
+from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -459,14 +460,7 @@ def outbound_page(
 
 def outbound_chunks(report: Report) -> Iterator[Sequence[Outbound]]:
     """All mails of a report in parts, newest first; the same number of questions for each part."""
-    chunk: list[int] = []
-    for send_id in _keys(report).iterator(chunk_size=CHUNK):
-        chunk.append(send_id)
-        if len(chunk) == CHUNK:
-            yield _rows(report, chunk)
-            chunk = []
-    if chunk:
-        yield _rows(report, chunk)
+    yield from (_rows(report, ids) for ids in _in_chunks(_keys(report)))
 
 
 def sent_elsewhere(report: Report) -> QuerySet[SentMessage]:
@@ -484,21 +478,45 @@ def sent_elsewhere(report: Report) -> QuerySet[SentMessage]:
     )
 
 
-def json_parts(report: Report) -> Iterator[str]:
-    """The report as one JSON object in parts, `sent_elsewhere` and `mails` last."""
+def row_count(report: Report) -> int:
+    """How many mails and messages the file of a report lists."""
+    return report.mails.total + sent_elsewhere(report).count()
+
+
+def file_name(period: Period) -> str:
+    return f"oversight-report-{period.first}-{period.last}.json"
+
+
+def json_parts(report: Report, on_row: Callable[[], None] | None = None) -> Iterator[str]:
+    """The report as one JSON object in parts, `sent_elsewhere` and `mails` last; `on_row` is told of each of these."""
+    strays, mails = sent_elsewhere(report), outbound_chunks(report)
     yield json.dumps(report.to_json())[:-1] + ', "sent_elsewhere": ['
-    strays = (_stray_json(report, one) for one in sent_elsewhere(report).iterator(chunk_size=CHUNK))
-    yield from _joined(strays)
+    yield from _joined((_stray_json(report, one) for one in _strays(strays)), on_row)
     yield '\n], "mails": ['
-    yield from _joined(row.to_json() for rows in outbound_chunks(report) for row in rows)
+    yield from _joined((row.to_json() for rows in mails for row in rows), on_row)
     yield "\n]}\n"
 
 
-def _joined(objects: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def _joined(objects: Iterable[Mapping[str, Any]], on_row: Callable[[], None] | None) -> Iterator[str]:
     separator = "\n"
     for one in objects:
         yield separator + json.dumps(one)
         separator = ",\n"
+        if on_row is not None:
+            on_row()
+
+
+def _strays(found: QuerySet[SentMessage]) -> Iterator[SentMessage]:
+    for ids in _in_chunks(found.values_list("pk", flat=True)):
+        rows = found.in_bulk(ids)
+        yield from (rows[pk] for pk in ids if pk in rows)
+
+
+def _in_chunks(keys: QuerySet[Any]) -> Iterator[Sequence[int]]:
+    """The numbers of rows in parts. All are read first: on SQLite a cursor that stays open is in the way of writing."""
+    ids = array("q", keys.iterator(chunk_size=10_000))
+    for begin in range(0, len(ids), CHUNK):
+        yield ids[begin : begin + CHUNK].tolist()
 
 
 def _stray_json(report: Report, item: SentMessage) -> dict[str, Any]:

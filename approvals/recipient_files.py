@@ -18,6 +18,7 @@ from policies.models import RecipientEntry, RecipientKind, Workspace
 from policies.recipients import NewEntry
 
 COLUMNS = ("kind", "scope", "pattern", "note")
+FILE_NAME = "recipients.csv"
 FILE_BYTES = 2_000_000
 FILE_LINES = 10_000
 

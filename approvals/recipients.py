@@ -257,6 +257,11 @@ def may_edit(person: Person, scope: str) -> bool:
 _SEEING = (Right.READ_POLICIES, Right.EDIT_LISTS)
 
 
+def may_see(person: Person) -> bool:
+    """Whether a person may see lists at all; whose, `visible_scopes` says."""
+    return any(people.may(person, right) for right in _SEEING)
+
+
 def mailboxes_of(person: Person) -> QuerySet[Mailbox]:
     """The mailboxes whose lists a person may see or edit, by address."""
     if any(people.may_everywhere(person, right) for right in _SEEING):

@@ -5,22 +5,25 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase, QueryDict, StreamingHttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _lazy
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
+from approvals import exports, people
 from approvals import oversight_report as reports
-from approvals import people
 from approvals.forms_ledgers import MailboxChoice, PlaceField, place_text
-from approvals.oversight_report import Day, Period, Report, ReportRefused
-from approvals.people import Person, Right
+from approvals.models import JobKind
+from approvals.oversight_report import Day, Report, ReportRefused
+from approvals.people import Right
 from approvals.queries import visible_mailboxes
 from approvals.views.access import person_of, signed_in
 from approvals.views.draft import GATE_WORDS
+from approvals.views.jobs import left_to_worker, own_jobs, too_long_at_once
 from audit.clock import database_now
 
 # Where the rows go in the template of the printed report; a text of a mail cannot hold it, for its "<" is escaped.
@@ -58,7 +61,7 @@ class ReportForm(forms.Form):
     mailbox = MailboxChoice()
     after = PlaceField()
 
-    def __init__(self, data: QueryDict | dict[str, Any], *, person: Person) -> None:
+    def __init__(self, data: QueryDict | dict[str, Any], *, person: User) -> None:
         super().__init__(data, auto_id="report-%s")
         self.person = person
         self.fields["mailbox"].queryset = visible_mailboxes(person, Right.AUDIT)  # type: ignore[attr-defined]
@@ -115,6 +118,8 @@ def oversight_report(request: HttpRequest) -> HttpResponseBase:
         "form": ReportForm(query, person=form.person),
         "rows": rows,
         "query": urlencode(query),
+        "is_short": reports.row_count(report) <= exports.AT_ONCE_ROWS,
+        "own_jobs": own_jobs(form.person, JobKind.OVERSIGHT_REPORT),
         "paging": {
             "next_address": f"{address}?{urlencode(query | after)}#mails" if after else "",
             "first_address": f"{address}?{urlencode(query)}#mails" if form.cleaned_data["after"] else "",
@@ -136,22 +141,25 @@ def oversight_report_print(request: HttpRequest) -> HttpResponseBase:
     return StreamingHttpResponse(_printed(page, report), content_type="text/html; charset=utf-8")
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @signed_in
 def oversight_report_export(request: HttpRequest) -> HttpResponseBase:
+    """Download the report as JSON; a POST leaves it to a worker, which long files need."""
     form = _form(request)
     if not form.is_valid():
         return _refused(request, form)
+    back = f"{reverse('approvals:oversight_report')}?{urlencode(form.query())}"
+    if request.method == "POST":
+        asked = {"mailbox": ""} | form.query()
+        return left_to_worker(request, JobKind.OVERSIGHT_REPORT, asked, back=back)
     report = form.report()
+    if reports.row_count(report) > exports.AT_ONCE_ROWS:
+        return too_long_at_once(request, back=back)
     return StreamingHttpResponse(
         reports.json_parts(report),
-        content_type="application/json",
-        headers={"Content-Disposition": f'attachment; filename="{file_name(report.period)}"'},
+        content_type=exports.CONTENT_TYPES[JobKind.OVERSIGHT_REPORT],
+        headers={"Content-Disposition": f'attachment; filename="{reports.file_name(report.period)}"'},
     )
-
-
-def file_name(period: Period) -> str:
-    return f"oversight-report-{period.first}-{period.last}.json"
 
 
 def _form(request: HttpRequest) -> ReportForm:

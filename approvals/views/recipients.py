@@ -26,12 +26,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from agentmail.addresses import AddressError
 from agentmail.models import Mailbox
-from approvals import people, policy_scopes, recipient_files, recipients
+from approvals import exports, people, policy_scopes, recipient_files, recipients
 from approvals.forms import REASON_CHARACTERS, SEARCH_CHARACTERS
+from approvals.models import JobKind
 from approvals.people import Person, Right
 from approvals.policy_rows import named_row
 from approvals.recipients import Added, EntryFilter, LinesRefused
 from approvals.views.access import person_of, signed_in
+from approvals.views.jobs import left_to_worker, own_jobs, too_long_at_once
 from approvals.views.writing import NotWritable, nothing_changed
 from policies import changes, mailbox_settings
 from policies import recipients as lists
@@ -297,17 +299,24 @@ def remove(request: HttpRequest, entry_id: int) -> HttpResponseBase:
     return redirect("approvals:recipients")
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @signed_in
 def export(request: HttpRequest) -> HttpResponseBase:
+    """Download what the filter shows; a POST leaves it to a worker, which long files need."""
     check_may_see(request)
     person = person_of(request)
     chosen = replace(EntryFilterForm(request.GET, person=person).chosen(), after=None)
-    found = recipients.visible_entries(person, chosen).iterator(chunk_size=2000)
+    back = _address(chosen, None)
+    if request.method == "POST":
+        asked = {"kind": chosen.kind, "scope": chosen.scope, "q": chosen.text}
+        return left_to_worker(request, JobKind.RECIPIENTS, asked, back=back)
+    found = recipients.visible_entries(person, chosen)
+    if not exports.is_short(found):
+        return too_long_at_once(request, back=back)
     return StreamingHttpResponse(
-        recipient_files.written(found),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": 'attachment; filename="recipients.csv"'},
+        recipient_files.written(found.iterator(chunk_size=2000)),
+        content_type=exports.CONTENT_TYPES[JobKind.RECIPIENTS],
+        headers={"Content-Disposition": f'attachment; filename="{recipient_files.FILE_NAME}"'},
     )
 
 
@@ -364,8 +373,7 @@ def unknown(request: HttpRequest, public_id: UUID) -> HttpResponseBase:
 
 
 def check_may_see(request: HttpRequest) -> None:
-    person = person_of(request)
-    if not any(people.may(person, right) for right in (Right.READ_POLICIES, Right.EDIT_LISTS)):
+    if not recipients.may_see(person_of(request)):
         raise PermissionDenied
 
 
@@ -436,6 +444,8 @@ def _page(
             "first_address": _address(chosen, None) if chosen.after else "",
         },
         "export_address": _address(chosen, None, "recipients_export"),
+        "is_short": exports.is_short(recipients.visible_entries(person, replace(chosen, after=None))),
+        "own_jobs": own_jobs(person, JobKind.RECIPIENTS),
         "mailboxes": [{"mailbox": one, "settings": unknown_settings[one.pk]} for one in mailboxes],
         "are_more_mailboxes": are_more_mailboxes,
         "may_edit": may_edit,

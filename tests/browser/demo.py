@@ -62,6 +62,19 @@ class Demo:
                         found.append(int(entry.name))
         return found
 
+    @contextlib.contextmanager
+    def without_worker(self) -> Iterator[None]:
+        """The worker that sends and does jobs stands still until the block ends."""
+        workers = [one for one in self.processes() if "--queues=celery" in _command_of(one)]
+        assert workers
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for worker in workers:
+                os.kill(worker, signal.SIGCONT)
+
     def customer(self, grant: str, *, subject: str = "", body: str, **fields: Any) -> dict[str, Any]:
         """A customer writes to a mailbox; gives `message_id` and `thread_id`."""
         if subject:
@@ -91,6 +104,12 @@ class Demo:
             if time.monotonic() > deadline:
                 raise AssertionError(f"no request to send for {grant} reached the provider")
             time.sleep(0.02)
+
+
+def _command_of(process_id: int) -> list[str]:
+    with contextlib.suppress(OSError):
+        return (Path("/proc") / str(process_id) / "cmdline").read_text().split("\0")
+    return []
 
 
 def _found(pattern: str, text: str) -> str:

@@ -111,6 +111,12 @@ def test_every_page_is_named_and_fits_phone_and_desk_in_the_dark(person, letter,
             found += [("being simulated", fault) for fault in faults_of(one, looks)]
             one.page.locator("#result").wait_for()
             found += [("simulated", fault) for fault in faults_of(one, looks)]
+        if path == "/policies/recipients/":
+            one.press("Export as CSV")
+            one.page.locator("#job-progress").wait_for()
+            found += [("being exported", fault) for fault in faults_of(one, looks)]
+            one.page.get_by_role("link", name="Download recipients.csv").wait_for()
+            found += [("exported", fault) for fault in faults_of(one, looks)]
 
     assert found == []
 

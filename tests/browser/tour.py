@@ -54,6 +54,7 @@ def every_page(camera: Photographer) -> None:
     _send_elsewhere(camera)
     batch = _open_batch(reviewer)
     _simulate(admin)
+    _export(admin)
     walks = [
         (admin, ["/", mailbox, f"{mailbox}inbound/", *LINKED_NOWHERE]),
         (reviewer, ["/queue/", batch, "/batch/", _with_files(reviewer), "/queue/views/"]),
@@ -111,6 +112,12 @@ def _simulate(admin: Person) -> None:
     admin.go("/policies/simulate/")
     admin.press("Show the difference")
     admin.page.locator("#result").wait_for()
+
+
+def _export(admin: Person) -> None:
+    admin.go("/policies/recipients/")
+    admin.press("Export as CSV")
+    admin.page.get_by_role("link", name="Download recipients.csv").wait_for()
 
 
 def _with_files(reviewer: Person) -> str:

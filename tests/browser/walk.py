@@ -9,7 +9,7 @@ from tests.browser.desk import Person
 
 LINKS = "(links) => links.map((link) => link.pathname + link.search)"
 # Files and the frames of a letter are no pages of their own.
-NO_PAGES = re.compile(r"/(export|body|source/file)/|/attachments?/(?!([^/]+/)?preview/($|\?))|\.json$")
+NO_PAGES = re.compile(r"/(export|body|file)/|/attachments?/(?!([^/]+/)?preview/($|\?))|\.json$")
 
 
 def kind_of(address: str) -> tuple[str, tuple[str, ...]]:

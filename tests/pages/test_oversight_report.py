@@ -219,7 +219,7 @@ def test_the_page_asks_the_database_equally_often_for_one_mail_and_three(box, ma
         switchboard.stop_as(SYSTEM, box.scope, reason=str(number))
         switchboard.release_as(SYSTEM, box.scope, reason=str(number))
 
-    assert sends.questions(noor, PATH) == 25
+    assert sends.questions(noor, PATH) == 27
 
 
 def test_every_intervention_and_share_of_the_report_has_its_word(box, noor):
