@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Max, Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -145,9 +145,7 @@ def _write_down(card: NoticeCard, wanted: int, answer: Answer, *, at: datetime, 
                 fields["remote"] = answer.remote[:100]
             rows.update(**fields)
             # Settled while it was on its way: it is changed next.
-            NoticeCard.objects.filter(pk=card.pk, wanted__gt=wanted, bundle__isnull=True).update(
-                next_try_at=now
-            )
+            rows.filter(wanted__gt=wanted).update(next_try_at=now)
             channel.update(failing_since=None, waits_until=None, trouble="")
             return True
         if answer.wait is not None:
@@ -195,20 +193,37 @@ def _content(card: NoticeCard) -> Content:
     if card.bundle is not None:
         count = NoticeCard.objects.filter(bundle=card.bundle).count()
         title = ngettext("%(count)s notice", "%(count)s notices", count) % {"count": count}
-        return Content(title, [], address_of(reverse("approvals:notices")), "")
+        ended = _closed_at(card)
+        settled = (
+            _("All settled, the last at %(time)s") % {"time": _clock(ended)} if ended is not None else ""
+        )
+        return Content(title, [], address_of(reverse("approvals:notices")), settled)
     return Content(
         words.title_of(notice), words.lines_of(notice), address_of(notice.path), _settled_at(notice)
     )
 
 
+def _closed_at(card: NoticeCard) -> datetime | None:
+    """When what a card tells of was settled: of several notices the last of them, and none while one is open."""
+    rows = _rows_of(card)
+    if rows.filter(notice__closed_at__isnull=True).exists():
+        return None
+    last: datetime | None = rows.aggregate(last=Max("notice__closed_at"))["last"]
+    return last
+
+
 def _settled_at(notice: Notice) -> str:
     if notice.closed_at is None:
         return ""
-    here = notice.closed_at.astimezone(ZoneInfo(settings.TIME_ZONE))
     return _("%(settled)s at %(time)s") % {
         "settled": words.settled_of(notice),
-        "time": f"{here:%H:%M} {here:%Z}",
+        "time": _clock(notice.closed_at),
     }
+
+
+def _clock(at: datetime) -> str:
+    here = at.astimezone(ZoneInfo(settings.TIME_ZONE))
+    return f"{here:%H:%M} {here:%Z}"
 
 
 # Slack
@@ -311,7 +326,6 @@ def _by_webhook(channel: NoticeChannel, card: NoticeCard, content: Content, now:
     event_id = uuid.uuid5(card.public_id, f"{kind}:{card.wanted}")
     # Of many in one it says nothing that is true of one of them.
     notice = card.notice if card.bundle is None else None
-    closed_at = notice.closed_at if notice is not None else None
     mailbox = notice.mailbox if notice is not None else None
     data = {
         "notice": str(notice.public_id) if notice is not None else "",
@@ -323,7 +337,7 @@ def _by_webhook(channel: NoticeChannel, card: NoticeCard, content: Content, now:
         "url": content.address,
         "settled": content.settled,
     }
-    body = _json(webhooks.envelope(str(event_id), kind, closed_at or card.made_at, data))
+    body = _json(webhooks.envelope(str(event_id), kind, _closed_at(card) or card.made_at, data))
     headers = webhooks.signature_headers(
         [channels.secret_of(channel)],
         header=channel.signature_header,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q, QuerySet
@@ -77,8 +78,8 @@ def notify(
 def close(rows: QuerySet[Notice], *, by: str, settled: str) -> int:
     """Close the open ones of some notices, because the thing was settled; how many.
 
-    What did not begin to leave does not leave any more, and every card of one notice that was put up says
-    how it was settled; one that says how many there were stays as it is.
+    What did not begin to leave does not leave any more, and every card that was put up says how it was settled; one of
+    several notices does once the last of them is.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError(
@@ -92,12 +93,24 @@ def close(rows: QuerySet[Notice], *, by: str, settled: str) -> int:
         closed_at=now, closed_by=by[:256], settled=settled[:32]
     )
     NoticeMail.objects.filter(notice__in=ids, delivered_at__isnull=True, message__isnull=True).delete()
-    cards = NoticeCard.objects.filter(notice__in=ids, bundle__isnull=True)
+    cards = NoticeCard.objects.filter(
+        Q(notice__in=ids, bundle__isnull=True) | Q(bundle__in=_settled_bundles(ids))
+    )
     cards.filter(tries=0, shown=0).update(wanted=2, next_try_at=None)
     cards.filter(Q(shown=1, given_up_at__isnull=True) | Q(tries__gt=0, next_try_at__isnull=False)).update(
         wanted=2, next_try_at=now
     )
     return len(ids)
+
+
+def _settled_bundles(ids: list[int]) -> list[UUID]:
+    """The bundles of cards that some notices are in, and no open one any more."""
+    bundles = NoticeCard.objects.filter(bundle__isnull=False)
+    touched = set(bundles.filter(notice__in=ids).values_list("bundle", flat=True))
+    still = bundles.filter(bundle__in=touched, notice__closed_at__isnull=True).values_list(
+        "bundle", flat=True
+    )
+    return [bundle for bundle in touched.difference(still) if bundle is not None]
 
 
 def forget_old() -> int:

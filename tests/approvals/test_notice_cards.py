@@ -234,12 +234,44 @@ def test_a_burst_is_one_card(mailbox: Mailbox, slack: Slack) -> None:
     told = [tell(mailbox, number) for number in range(40)]
 
     deliver()
-    for notice in told:
+    for notice in told[1:]:
         settle(notice)
     deliver()
 
     assert len(slack.requests) == 1
     assert "40 notices" in slack.words()[0]
+
+
+def test_a_card_of_a_burst_collapses_once_the_last_of_it_is_settled(mailbox: Mailbox, slack: Slack) -> None:
+    channel("slack_bot")
+    told = [tell(mailbox, number) for number in range(cards.SINGLE + 1)]
+    deliver()
+    for notice in told:
+        settle(notice)
+
+    deliver()
+
+    assert [one.target for one in slack.requests] == ["/api/chat.postMessage", "/api/chat.update"]
+    [card] = slack.words()
+    assert "6 notices" in card
+    assert "All settled, the last at" in card
+    assert deliver() == 0
+
+
+def test_a_burst_that_is_settled_before_its_card_went_up_never_goes_up(
+    mailbox: Mailbox, slack: Slack
+) -> None:
+    slack.faults = [limited(1)]
+    channel("slack_bot")
+    told = [tell(mailbox, number) for number in range(cards.SINGLE + 1)]
+    deliver()
+    for notice in told:
+        settle(notice)
+    wait_over()
+
+    deliver()
+
+    assert slack.messages == {}
 
 
 def test_a_slack_that_never_answers_keeps_no_other_channel_waiting(

@@ -79,6 +79,12 @@ class Person:
         self.page.wait_for_url(lambda url: not url.startswith(address))
         self.go(address)
 
+    def give_password(self) -> None:
+        """Type the password where it is asked for: it holds for ten minutes."""
+        field = self.page.get_by_label("Your password")
+        if field.count():
+            field.first.fill(self.demo.passwords[self.name])
+
     def says(self, text: str) -> None:
         self.page.get_by_text(text).first.wait_for()
 

@@ -64,10 +64,7 @@ def furnish(admin: Person) -> str:
     page.get_by_label("Name").fill(CHANNEL)
     page.get_by_label("Webhook", exact=True).check()
     page.get_by_label("Slack channel or address").fill(f"http://127.0.0.1:{free_port()}/hook")
-    # Asked again, unless it was within the last minutes.
-    password = page.get_by_label("Your password")
-    if password.count():
-        password.fill(admin.demo.passwords[admin.name])
+    admin.give_password()
     admin.press("Make the channel")
     admin.says("Copy it now.")
     admin.go("/policies/notices/")
@@ -96,8 +93,6 @@ def allow_again(admin: Person) -> None:
     admin.go("/operations/")
     page.locator("a[href*='/resume-one/']").click()
     page.get_by_label("What was put right").fill("Their house is open again.")
-    password = page.get_by_label("Your password")
-    if password.count():
-        password.fill(admin.demo.passwords["admin"])
+    admin.give_password()
     admin.press("Resume sending")
     page.wait_for_url("**/operations/")

@@ -36,9 +36,7 @@ def test_an_admin_sees_the_preview_and_changes_the_mode_with_a_reason(demo, pers
     picture(admin, f"preview-{script}")
     picture(admin, f"preview-narrow-{script}", width=320)
     admin.page.get_by_label("Why", exact=True).fill("A month without a rejected draft.")
-    password = admin.page.get_by_label("Your password")
-    if password.count():
-        password.fill(admin.demo.passwords["admin"])
+    admin.give_password()
     admin.press("Change to autonomous")
     admin.says("The mode is autonomous from the next action of its agents on.")
     change = admin.page.locator("section[aria-labelledby=history-head] tbody tr").first.inner_text()
@@ -74,7 +72,5 @@ def test_a_reviewer_releases_a_held_message(demo, person):
     admin = person("admin")
     admin.go(f"{address}/mode/?to=gated_send")
     admin.page.get_by_label("Why", exact=True).fill("The test is over.")
-    password = admin.page.get_by_label("Your password")
-    if password.count():
-        password.fill(admin.demo.passwords["admin"])
+    admin.give_password()
     admin.press("Change to gated_send")

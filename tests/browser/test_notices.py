@@ -168,7 +168,7 @@ def test_an_admin_makes_a_channel_tries_it_and_removes_it(person, demo, program,
     page.get_by_label("Name").fill("Night watch")
     page.get_by_label("Webhook", exact=True).check()
     page.get_by_label("Slack channel or address").fill(f"{program.uri}/hook")
-    give_password(admin)
+    admin.give_password()
     admin.press("Make the channel")
     admin.says("Copy it now.")
     admin.go("/policies/notices/")
@@ -181,7 +181,7 @@ def test_an_admin_makes_a_channel_tries_it_and_removes_it(person, demo, program,
     told = program.requests[-1]
     assert (told.method, told.target) == ("POST", "/hook")
     assert "webhook-signature" in told.headers
-    give_password(admin)
+    admin.give_password()
     admin.press("Make a new secret")
     admin.says("Copy it now.")
     admin.go(address)
@@ -189,10 +189,3 @@ def test_an_admin_makes_a_channel_tries_it_and_removes_it(person, demo, program,
     admin.says("its log is deleted")
     admin.press("Remove this channel")
     admin.says("“Night watch” is removed.")
-
-
-def give_password(admin):
-    """Type the password where it is asked for: it was not given within the last ten minutes."""
-    password = admin.page.get_by_label("Your password")
-    if password.count():
-        password.fill(admin.demo.passwords[admin.name])

@@ -23,9 +23,7 @@ def faults(one, name):
 
 
 def give_password(one):
-    password = one.page.get_by_label("Your password")
-    if password.count():
-        password.first.fill(one.demo.passwords[one.name])
+    one.give_password()
 
 
 def test_an_admin_makes_a_token_and_revokes_it(person, script):

@@ -20,9 +20,7 @@ def stop(one, reason="The prices are wrong."):
 def resume(operator):
     operator.go("/operations/")
     operator.page.get_by_label("What was put right").fill("The prices are right again.")
-    password = operator.page.get_by_label("Your password")
-    if password.count():
-        password.fill(operator.demo.passwords["operator"])
+    operator.give_password()
     operator.press("Resume sending")
     operator.says("Sending is on again.")
 

@@ -79,9 +79,7 @@ def _let_programs_in(admin: Person) -> None:
         for label, text in fields.items():
             admin.page.get_by_label(label, exact=True).fill(text)
         admin.page.get_by_role("group", name="Mailboxes").get_by_role("checkbox").first.check()
-        password = admin.page.get_by_label("Your password")
-        if password.count():
-            password.first.fill(admin.demo.passwords[admin.name])
+        admin.give_password()
         admin.press(button)
         admin.page.wait_for_load_state()
 
