@@ -30,6 +30,7 @@ from approvals.rich_text import BLOCKS, INLINE, NotKept, encoded, letter_of, wit
 from approvals.saved_views import Options, options_for
 from approvals.states import DraftState
 from approvals.together import Only
+from approvals.widgets import LongText
 
 _TAG = re.compile(r"<\s*/?\s*([a-z][a-z0-9]*)")
 _PLAIN_TAGS = frozenset({"p", "br", "div", "html", "body", "head"})
@@ -177,7 +178,7 @@ class DecisionForm(SeenForm):
         label=_lazy("Reason or note"),
         max_length=REASON_CHARACTERS,
         required=False,
-        widget=forms.Textarea(attrs={"rows": 2}),
+        widget=LongText(attrs={"rows": 2}),
         help_text=_lazy("Needed to reject or to request changes; up to 2,000 characters."),
     )
 
@@ -185,7 +186,7 @@ class DecisionForm(SeenForm):
 class ReasonForm(forms.Form):
     """A reason or note as it is typed."""
 
-    reason = forms.CharField(max_length=REASON_CHARACTERS, required=False, strip=False)
+    reason = forms.CharField(max_length=REASON_CHARACTERS, required=False, strip=False, widget=LongText)
 
 
 def reason_given(form: forms.Form) -> str:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from approvals.batches import ASKED_AGAIN_ABOVE, LIMIT
 from approvals.forms import REASON_CHARACTERS, reason_given
 from approvals.views.reauthentication import PasswordAgain
+from approvals.widgets import LongText
 
 _LINE_CHARACTERS = 200
 
@@ -19,7 +20,7 @@ class BatchForm(PasswordAgain):
         label=_lazy("Reason for rejecting all of them"),
         max_length=REASON_CHARACTERS,
         required=False,
-        widget=forms.Textarea(attrs={"rows": 2}),
+        widget=LongText(attrs={"rows": 2}),
         help_text=_lazy("Needed to reject; up to 2,000 characters. Each agent gets these words."),
     )
     # A damaged one is refused as one of another list is.

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from approvals.comparisons import NOTE_CHARACTERS
 from approvals.forms import REASON_CHARACTERS
 from approvals.models import WrongKind
+from approvals.widgets import LongText
 from policies.models import OrganisationCap, Policy
 
 
@@ -109,7 +110,7 @@ class ComparisonForm(forms.Form):
         label=_lazy("Note"),
         max_length=NOTE_CHARACTERS,
         required=False,
-        widget=forms.Textarea(attrs={"rows": 2}),
+        widget=LongText(attrs={"rows": 2}),
     )
 
     def __init__(self, data: QueryDict | None = None, *, initial: dict[str, Any] | None = None) -> None:

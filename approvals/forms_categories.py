@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from approvals.forms import BODY_CHARACTERS, SUBJECT_CHARACTERS
+from approvals.widgets import LongText
 from policies import categories
 from policies.models import Category, ClassifierSettings, TemplateFamily, Tier
 
@@ -24,7 +25,7 @@ class LinesField(forms.CharField):
             help_text=help_text,
             required=required,
             max_length=AREA_CHARACTERS,
-            widget=forms.Textarea(attrs={"rows": rows, "spellcheck": "false"}),
+            widget=LongText(attrs={"rows": rows, "spellcheck": "false"}),
         )
 
     def prepare_value(self, value: Any) -> Any:
@@ -48,14 +49,14 @@ class CategoryForm(Versioned):
     )
     name = forms.CharField(label=_lazy("Name"), max_length=100)
     description = forms.CharField(
-        label=_lazy("Description"), max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2})
+        label=_lazy("Description"), max_length=500, required=False, widget=LongText(attrs={"rows": 2})
     )
     tier = forms.ChoiceField(label=_lazy("Tier"), choices=Tier.choices, widget=forms.RadioSelect)
     override_reason = forms.CharField(
         label=_lazy("Why this may be automated or switched off after all"),
         max_length=categories.REASON_CHARACTERS,
         required=False,
-        widget=forms.Textarea(attrs={"rows": 2}),
+        widget=LongText(attrs={"rows": 2}),
         help_text=_lazy(
             "It was shipped as never to be automated. Needed for automatic and for switched off; the record keeps it."
         ),
@@ -171,7 +172,7 @@ class TighterForm(Versioned):
     reason = forms.CharField(
         label=_lazy("Reason"),
         max_length=categories.REASON_CHARACTERS,
-        widget=forms.Textarea(attrs={"rows": 2}),
+        widget=LongText(attrs={"rows": 2}),
         help_text=_lazy("What was sent that should not have been; kept in the record."),
         error_messages={"required": _lazy("Say in a sentence what went wrong.")},
     )
@@ -190,7 +191,7 @@ class TryForm(forms.Form):
         label=_lazy("Text of the draft"),
         max_length=BODY_CHARACTERS,
         required=False,
-        widget=forms.Textarea(attrs={"rows": 6}),
+        widget=LongText(attrs={"rows": 6}),
     )
     inbound_subject = forms.CharField(
         label=_lazy("Subject of the answered message"), max_length=SUBJECT_CHARACTERS, required=False
@@ -199,7 +200,7 @@ class TryForm(forms.Form):
         label=_lazy("Text of the answered message"),
         max_length=BODY_CHARACTERS,
         required=False,
-        widget=forms.Textarea(attrs={"rows": 6}),
+        widget=LongText(attrs={"rows": 6}),
     )
     domains = forms.CharField(
         label=_lazy("Domains of the recipients"),

@@ -20,6 +20,7 @@ from approvals.mailboxes import LIMITS, TEXT_LIMITS
 from approvals.models import OutcomeKind, Revision
 from approvals.people import Person
 from approvals.queries import visible_mailboxes
+from approvals.widgets import LongText
 
 
 def place_text(at: datetime, row_id: int) -> str:
@@ -176,7 +177,7 @@ class EscalateForm(forms.Form):
     note = forms.CharField(
         label=_lazy("Note"),
         max_length=REASON_CHARACTERS,
-        widget=forms.Textarea(attrs={"rows": 2}),
+        widget=LongText(attrs={"rows": 2}),
         help_text=_lazy("They read it first."),
         error_messages={"required": _lazy("Say in a sentence what they should look at.")},
     )
@@ -193,7 +194,7 @@ class CloseForm(forms.Form):
     reason = forms.CharField(
         label=_lazy("Reason"),
         max_length=REASON_CHARACTERS,
-        widget=forms.Textarea(attrs={"rows": 2}),
+        widget=LongText(attrs={"rows": 2}),
         error_messages={"required": _lazy("Say in a sentence why nothing more is to be done.")},
     )
 
@@ -258,7 +259,7 @@ class MailboxForm(forms.Form):
         label=_lazy("Postal address"),
         max_length=TEXT_LIMITS["postal_address"],
         required=False,
-        widget=forms.Textarea(attrs={"rows": 4}),
+        widget=LongText(attrs={"rows": 4}),
         help_text=_lazy("Where the sender can be reached by post; up to 500 characters."),
     )
     unsubscribe = forms.CharField(
@@ -310,7 +311,7 @@ class TakenAsForm(forms.Form):
     reason = forms.CharField(
         label=_lazy("Reason"),
         max_length=REASON_CHARACTERS,
-        widget=forms.Textarea(attrs={"rows": 2}),
+        widget=LongText(attrs={"rows": 2}),
         error_messages={"required": _lazy("Say in a sentence what you know; it is kept in the record.")},
     )
 

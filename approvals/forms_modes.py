@@ -11,6 +11,7 @@ from agentmail.addresses import AddressError, parse_address
 from approvals import outgoing
 from approvals.forms import REASON_CHARACTERS
 from approvals.views.reauthentication import PasswordAgain
+from approvals.widgets import LongText
 from policies import modes
 from policies.models import Channel, ChannelKind, MailboxSettings
 
@@ -26,14 +27,14 @@ class TightenForm(forms.Form):
         label=_("Why"),
         max_length=REASON_CHARACTERS,
         required=False,
-        widget=forms.Textarea(attrs={"rows": 2}),
+        widget=LongText(attrs={"rows": 2}),
         help_text=_("May stay empty: tightening does not wait for a reason."),
     )
     unnotified_reason = forms.CharField(
         label=_("Why nobody needs to be told of its sends"),
         max_length=REASON_CHARACTERS,
         required=False,
-        widget=forms.Textarea(attrs={"rows": 2}),
+        widget=LongText(attrs={"rows": 2}),
         help_text=_(
             "Only with these words is a mailbox monitored without a channel. It then carries a warning."
         ),

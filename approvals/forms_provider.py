@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from agentmail.addresses import AddressError, parse_address
 from agentmail.client import MOST_GRANTS, MOST_ITEMS
 from approvals.provider_rules import MOST_OBJECTS, Held, refused_words
+from approvals.widgets import LongText
 from policies.models import ProviderIntent, ProviderKind, Workspace
 from policies.scopes import GLOBAL, workspace_scope
 
@@ -124,7 +125,7 @@ class PolicyForm(ProviderForm):
     limit_attachment_allowed_types = forms.CharField(
         label=_lazy("Types of attachment"),
         required=False,
-        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+        widget=LongText(attrs={"rows": 2, "spellcheck": "false"}),
         help_text=_lazy("One a line, such as application/pdf or image/*. None: all that the plan permits."),
     )
     use_list_dnsbl = forms.BooleanField(label=SPAM_BOOLEANS["use_list_dnsbl"], required=False)
@@ -315,7 +316,7 @@ class RuleForm(ProviderForm):
     folders = forms.CharField(
         label=_lazy("Put into folders"),
         required=False,
-        widget=forms.Textarea(attrs={"rows": 1}),
+        widget=LongText(attrs={"rows": 1}),
         help_text=_lazy("Names or paths, one a line, such as Clients/Acme."),
     )
 
@@ -442,14 +443,14 @@ class ItemsForm(forms.Form):
         label=_lazy("Add"),
         required=False,
         strip=False,
-        widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
+        widget=LongText(attrs={"rows": 4, "spellcheck": "false"}),
         help_text=_lazy("One a line, at most 1,000 at once, each up to 500 characters."),
     )
     remove = forms.CharField(
         label=_lazy("Remove"),
         required=False,
         strip=False,
-        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+        widget=LongText(attrs={"rows": 2, "spellcheck": "false"}),
         help_text=_lazy("One a line, at most 1,000 at once. What the list does not hold is passed over."),
     )
 

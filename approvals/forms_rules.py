@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from approvals.forms import REASON_CHARACTERS
+from approvals.widgets import LongText
 from policies import exchange, lists, rules
 from policies.faults import Fault
 from policies.models import EnforcedAt, ListType, MatchOperator, Rule, Trigger, ValueList
@@ -81,7 +82,7 @@ class RuleForm(forms.Form):
         label=_lazy("Description"),
         max_length=rules.DESCRIPTION_CHARACTERS,
         required=False,
-        widget=forms.Textarea(attrs={"rows": 2}),
+        widget=LongText(attrs={"rows": 2}),
     )
     scope = forms.ChoiceField(label=_lazy("Holds for"))
     trigger = forms.ChoiceField(label=_lazy("Looks at"), choices=Trigger.choices)
@@ -278,7 +279,7 @@ class ValueListForm(forms.Form):
         label=_lazy("Description"),
         max_length=lists.DESCRIPTION_CHARACTERS,
         required=False,
-        widget=forms.Textarea(attrs={"rows": 2}),
+        widget=LongText(attrs={"rows": 2}),
     )
 
     def __init__(self, data: QueryDict | None = None, *, shown: ValueList | None = None) -> None:
@@ -295,7 +296,7 @@ class ItemsForm(forms.Form):
 
     items = forms.CharField(
         label=_lazy("Values, one a line"),
-        widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false", "autocomplete": "off"}),
+        widget=LongText(attrs={"rows": 5, "spellcheck": "false", "autocomplete": "off"}),
         help_text=_lazy("At most 1000 at once, each of at most 500 characters."),
         error_messages={"required": _lazy("Write at least one value.")},
     )
@@ -325,7 +326,7 @@ class ImportForm(forms.Form):
     text = forms.CharField(
         label=_lazy("Rules and lists as JSON"),
         required=False,
-        widget=forms.Textarea(attrs={"rows": 12, "spellcheck": "false", "autocomplete": "off"}),
+        widget=LongText(attrs={"rows": 12, "spellcheck": "false", "autocomplete": "off"}),
         help_text=_lazy("As the export gives them, or one rule or a list of rules as the provider has them."),
     )
     file = forms.FileField(label=_lazy("Or a file"), required=False)

@@ -14,6 +14,7 @@ from approvals import people
 from approvals.forms import REASON_CHARACTERS
 from approvals.models import Draft
 from approvals.together import deciders_of, latest_snooze, seniors_of
+from approvals.widgets import LongText
 
 MORNING = time(9)
 
@@ -44,7 +45,7 @@ class EscalateForm(forms.Form):
     reason = forms.CharField(
         label=_lazy("Why"),
         max_length=REASON_CHARACTERS,
-        widget=forms.Textarea(attrs={"rows": 3, "autofocus": True}),
+        widget=LongText(attrs={"rows": 3, "autofocus": True}),
         help_text=_lazy("Everybody who opens the draft reads this; up to 2,000 characters."),
         error_messages={"required": _lazy("Say in a sentence what you need help with.")},
     )

@@ -495,6 +495,18 @@ def test_a_reason_that_is_too_long_names_the_limit_and_is_kept(desk, support):
     assert answer.form_values("decision")["reason"] == "x" * 2001
 
 
+def test_an_end_of_a_line_counts_as_one_character_as_it_does_in_the_browser(desk, support):
+    draft = scenes.draft_in_thread(support)
+    page = desk.page(address(draft))
+
+    # A browser sends two characters for it.
+    values = decision_values(page, reason="x\r\n" * 999 + "xx")
+    answer = desk.post(address(draft, "reject"), values)
+
+    assert answer.status_code == 302
+    assert draft.decisions.get().reason == "x\n" * 999 + "xx"
+
+
 def test_a_rejection_is_recorded_with_its_reason_and_shown(desk, support):
     draft = scenes.draft_in_thread(support)
     page = desk.page(address(draft))
