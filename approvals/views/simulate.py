@@ -142,8 +142,11 @@ def _policy_reader(request: HttpRequest) -> User:
 def _page(
     request: HttpRequest, form: SimulateForm, more: Mapping[str, Any] | None = None, *, status: int = 200
 ) -> HttpResponse:
-    mine = own_jobs(person_of(request), JobKind.SIMULATION)
-    context = {"here": "policies", "form": form, "own_jobs": mine, **(more or {})}
+    context = {"here": "policies", "form": form, **(more or {})}
+    # The one that the page shows says itself how far it is, and the list would not follow.
+    context["own_jobs"] = [
+        row for row in own_jobs(person_of(request), JobKind.SIMULATION) if row["job"] != context.get("job")
+    ]
     return render(request, "approvals/simulate.html", context, status=status)
 
 

@@ -290,3 +290,10 @@ def test_the_page_leads_back_to_the_simulations_of_the_person(support, alice, bo
 
     assert client.page(PAGE).all("a", href=address)
     assert not browser(bob).page(PAGE).all("a", href=address)
+
+
+def test_a_simulation_that_is_shown_is_not_listed_beside_itself(support, alice):
+    first = simulated(alice, support)
+    second = simulated(alice, support, mode="read_only")
+
+    assert [row["job"] for row in second.response.context["own_jobs"]] == [first.response.context["job"]]
