@@ -115,7 +115,7 @@ class Message(models.Model):
     truncated notification is known. `hidden_texts`, `links` (pairs of text and target) and `remote_images` (addresses)
     are what its source held beside what is shown. `message_id` is its Message-ID header as it stands, empty when it
     has none that can be kept. `parts_difference` is what plain text and HTML say each alone, where they differ: the
-    `words` and the `lines` that hold them, of `plain` and of `shown`.
+    `passages` and the `lines` that hold them, of `plain` and of `shown`.
     """
 
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="messages")

@@ -33,6 +33,8 @@ from audit.clock import database_now
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 20
+# As many as a note points at.
+PASSAGES = 12
 READ_SECONDS, ALL_SECONDS = 20.0, 60.0
 # How long to wait after a try that the provider did not answer; after the last one it is left.
 PAUSES = (timedelta(minutes=2), timedelta(minutes=15), timedelta(hours=2))
@@ -112,7 +114,7 @@ def _shown(html: str) -> str:
 
 
 def _kept(sayings: Sayings) -> dict[str, list[str]]:
-    return {"words": [word[:100] for word in sayings.words[: alternatives.WORDS]], "lines": sayings.lines()}
+    return {"passages": sayings.passages[:PASSAGES], "lines": sayings.lines()}
 
 
 def _why_not(error: ProviderError) -> PartsState:

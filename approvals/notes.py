@@ -646,13 +646,11 @@ def _received_parts_that_differ(matter: _Matter) -> Iterator[Note]:
     for message in _received(matter):
         if message.parts_state == PartsState.DIFFER:
             part = "answered" if message.provider_id == matter.revision.parent_message_id else "message"
-            found = message.parts_difference
-            places += [
-                Place("plain", word[:EXCERPT_CHARACTERS], message.pk or 0) for word in found["plain"]["words"]
-            ]
-            places += [
-                Place(part, word[:EXCERPT_CHARACTERS], message.pk or 0) for word in found["shown"]["words"]
-            ]
+            for place, side in (("plain", "plain"), (part, "shown")):
+                places += [
+                    Place(place, text[:EXCERPT_CHARACTERS], message.pk or 0)
+                    for text in message.parts_difference[side]["passages"]
+                ]
     if places:
         yield _pointing(
             "received_parts_differ",

@@ -42,6 +42,14 @@ def test_the_lines_are_those_where_the_words_stand_as_they_are_written():
     assert other.lines() == ["Dear all, see and pay 22. Bye"]
 
 
+def test_words_beside_each_other_on_a_line_are_one_passage():
+    one, other = sayings("pay DE00 0000 0000, to me\n1234 https://a.example 5678", "pay to me")
+
+    assert one.passages == ["DE00 0000 0000", "1234", "5678"]
+    assert other.passages == []
+    assert sayings("x " * 500, "")[0].passages == ["x " * 50]
+
+
 def test_lines_are_few_and_short_and_show_the_word():
     long, _other = sayings("\n".join(["a " * 500 + f"account{n}" for n in range(20)]), "a " * 10_000)
 

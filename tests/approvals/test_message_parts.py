@@ -65,8 +65,8 @@ def test_a_message_whose_parts_differ_keeps_what_each_says_alone(
     message = message_of(draft)
     assert message.parts_state == PartsState.DIFFER
     assert message.parts_difference == {
-        "plain": {"words": ["LT11", "1111"], "lines": ["LT11 1111"]},
-        "shown": {"words": ["DE00", "0000"], "lines": ["DE00 0000"]},
+        "plain": {"passages": ["LT11 1111"], "lines": ["LT11 1111"]},
+        "shown": {"passages": ["DE00 0000"], "lines": ["DE00 0000"]},
     }
 
 
@@ -243,7 +243,7 @@ def test_the_draft_page_shows_both_forms_beside_the_message_and_a_note_leads_the
     assert "The plain text of this message says something else than the formatted one" in text
     assert "DE00 0000" in text
     assert "LT11 1111" in text
-    assert [page.text(mark) for mark in block.iter("mark")] == ["DE00", "0000", "LT11", "1111"]
+    assert [page.text(mark) for mark in block.iter("mark")] == ["DE00 0000", "LT11 1111"]
     notes = page.classed("notes")[0]
     assert "The plain text of a message says something else than the formatted one." in page.text(notes)
     assert {f"#message-{message.pk}-plain", "#answered"} <= {link.get("href") for link in notes.iter("a")}
