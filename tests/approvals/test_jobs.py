@@ -94,6 +94,17 @@ def test_one_is_asked_for_again_when_the_one_before_is_over(box, alice):
     assert states() == ["done", "waiting"]
 
 
+def test_the_sweep_finds_what_waits_and_what_was_begun_and_nothing_that_is_over(box, alice):
+    job = asked(alice, box)
+    assert jobs.open_kinds() == ["simulation"]
+    moves.begin(job.pk)
+    assert jobs.open_kinds() == ["simulation"]
+
+    jobs.work(SIMULATION)
+
+    assert jobs.open_kinds() == []
+
+
 @pytest.mark.django_db(transaction=True)
 def test_nobody_begins_a_job_while_another_worker_holds_its_kind(box, alice):
     asked(alice, box)
