@@ -69,6 +69,7 @@ COMMANDS: Mapping[str, Command] = {
         Command("search", _("Search drafts"), "/", Does.FOCUS, Where.QUEUE),
         Command("approve", _("Approve and send"), "a", Does.SIGN, Where.DRAFT),
         Command("edit", _("Edit draft"), "e", Does.PRESS, Where.DRAFT),
+        Command("keep_version", _("Keep this version"), "Ctrl+S", Does.PRESS, Where.DRAFT, True),
         Command("request_changes", _("Request changes"), "c", Does.EXPLAIN, Where.DRAFT),
         Command("reject", _("Reject"), "r", Does.EXPLAIN, Where.DRAFT),
         Command("confirm", _("Decide with this reason"), "Ctrl+Enter", Does.CONFIRM, Where.DRAFT, True),

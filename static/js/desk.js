@@ -253,7 +253,7 @@ function chord(event) {
   if (event.altKey || event.shiftKey || event.repeat) return null;
   const command = commands.find((one) => one.keys.toLowerCase() === `ctrl+${event.key}`.toLowerCase());
   const isWriting = explained && document.activeElement.name === "reason" && target(explained);
-  return command && (command.does !== "confirm" || isWriting) ? command : null;
+  return command && applies(command) && (command.does !== "confirm" || isWriting) ? command : null;
 }
 
 function single(event) {

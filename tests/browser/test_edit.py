@@ -91,6 +91,19 @@ def test_a_changed_word_leaves_every_other_byte(opened):
     assert source(reviewer) == LETTER.replace("Dear Casey,", "Dear Casey, hello")
 
 
+@pytest.mark.parametrize("field", ["the letter", "Cc"])
+def test_a_chord_keeps_the_version_from_wherever_one_types(opened, field):
+    reviewer = opened("<p>One</p>")
+    place = rich(reviewer) if field == "the letter" else reviewer.page.get_by_label(field, exact=True)
+    place.click()
+    reviewer.page.keyboard.type("ann@example.net")
+
+    reviewer.page.keyboard.press("Control+s")
+
+    reviewer.says("Version 2 is kept.")
+    reviewer.says("ann@example.net")
+
+
 def test_bold_by_the_toolbar_and_undo_by_the_keyboard(opened):
     reviewer = opened("<p>One</p><p>Two</p>")
     editor = rich(reviewer)

@@ -46,7 +46,11 @@ def pages(alice, support):
     desk = browser(alice)
     return {
         Where.QUEUE: [desk.page("/queue/")],
-        Where.DRAFT: [desk.page(f"/drafts/{pending.public_id}/"), desk.page(f"/drafts/{stale.public_id}/")],
+        Where.DRAFT: [
+            desk.page(f"/drafts/{pending.public_id}/"),
+            desk.page(f"/drafts/{pending.public_id}/edit/"),
+            desk.page(f"/drafts/{stale.public_id}/"),
+        ],
         Where.EVERYWHERE: [desk.page(KEYBOARD)],
         Where.PLACES: [desk.page(KEYBOARD)],
     }
