@@ -19,8 +19,8 @@ from approvals.recipients import EntryFilter
 from audit.clock import database_now
 from policies.models import RecipientEntry
 
-# So many rows are written within a second or two by the slowest machine we know: they are downloaded at once. What
-# has more is left to a worker, so that no request lasts and a page shows how far it is.
+# So many rows are written within a few seconds even by a machine at its limit: they are downloaded at once. What has
+# more is left to a worker, so that no request lasts and a page shows how far it is.
 AT_ONCE_ROWS = 1000
 # Rows of the lists that are read from the database together.
 CHUNK = 500

@@ -97,9 +97,10 @@ def simulate(request: HttpRequest) -> HttpResponseBase:
         form = SimulateForm(initial={"last": 100} | initial, person=person)
         return _page(request, form)
     form = SimulateForm(request.POST, person=person)
-    if not form.is_valid():
-        return _page(request, form, status=422)
     try:
+        # Rules are read inside a transaction that is undone.
+        if not form.is_valid():
+            return _page(request, form, status=422)
         job = jobs.ask(person, JobKind.SIMULATION, form.asked())
     except jobs.JobRefused as refusal:
         form.add_error(None, str(refusal))

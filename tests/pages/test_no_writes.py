@@ -1,11 +1,12 @@
 """A database that takes no writes: nothing is changed, and what was typed stands on the page."""
 
+import json
 import uuid
 
 import pytest
 
 from approvals import kept_reasons
-from approvals.models import FollowUp, KeptReason, Revision
+from approvals.models import FollowUp, Job, KeptReason, Revision
 from tests.database import read_only, read_only_table
 from tests.pages import scenes, sends
 from tests.pages.pages import browser
@@ -97,3 +98,20 @@ def test_a_decision_stands_and_reads_so_when_the_use_of_its_kept_reason_cannot_b
     assert response.status_code == 302
     draft.refresh_from_db()
     assert (draft.state, KeptReason.objects.get().used) == ("rejected", 0)
+
+
+def test_the_rules_to_simulate_are_kept_in_their_form(box, mara):
+    rules = [
+        {
+            "name": TYPED,
+            "trigger": "outbound",
+            "match": {"conditions": [{"field": "subject", "operator": "contains", "value": "x"}]},
+            "actions": [{"type": "block"}],
+        }
+    ]
+    fields = {"mailbox": str(box.public_id), "last": "1", "mode": "", "rules": json.dumps(rules)}
+
+    response = posted(mara, "/policies/simulate/", fields)
+
+    assert shown_again(response)
+    assert not Job.objects.exists()
