@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import django
+import hypothesis
 import pytest
 import redis
 from django.conf import settings
@@ -19,6 +20,12 @@ if settings.configured:
     raise pytest.UsageError(
         "unset DJANGO_SETTINGS_MODULE: the tests must set the environment before the settings"
     )
+
+# How fast examples are made says something about the machine and nothing about the desk.
+hypothesis.settings.register_profile(
+    "desk", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("desk")
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 if not WORKER:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from approvals.rich_text import NotKept, encoded, letter_of, with_middle
@@ -132,7 +132,6 @@ _parts = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(_parts, max_size=12))
 def test_whatever_is_cut_is_whole_again(parts):
     html = "".join(parts)

@@ -234,7 +234,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(JSON | st.builds(lambda one: {"rules": [one]}, JSON) | st.builds(lambda one: {"lists": [one]}, JSON))
 def test_whatever_a_file_holds_it_is_planned_or_refused(db, said):
     try:

@@ -364,7 +364,7 @@ SCRAP = st.recursive(
 FIELD_NAMES = ["name", "scope", "trigger", "priority", "enforced_at", "match_operator", "is_enabled"]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     fields=st.dictionaries(st.sampled_from(FIELD_NAMES), SCRAP),
     conditions=SCRAP | st.lists(SCRAP, max_size=3),
