@@ -288,14 +288,27 @@ def _preview(request: HttpRequest, draft: Draft, form: EditForm, talk: Conversat
     preview = previews.of_wording(
         draft, content, talk.messages, person=person_of(request), now=database_now()
     )
+    meanwhile = _changed_meanwhile(form, _revision_of(draft)) if form.is_bound else ""
     return {
-        "summary": _summary(preview),
+        "summary": " ".join(filter(None, [meanwhile, _summary(preview)])),
+        "is_meanwhile": bool(meanwhile),
         "faults": form.errors.get("body", []) if form.is_bound else [],
         "difference": preview.revision.difference,
         "verdicts": [shown_verdict(verdict) for verdict in preview.verdicts],
         "notes": preview.notes,
         "addressees": [_shown_addressee(one, preview.notes) for one in preview.addressees],
     }
+
+
+def _changed_meanwhile(form: EditForm, now: Revision) -> str:
+    """Who kept another version since the one that is typed against; empty where nobody did."""
+    number = form.cleaned_data.get("revision")
+    if number is None or number == now.number:
+        return ""
+    return _(
+        "%(name)s kept version %(number)d while you wrote, and what you changed is told against it. "
+        "Keep yours to see both beside each other first."
+    ) % {"name": now.author_name, "number": now.number}
 
 
 def _summary(preview: Preview) -> str:

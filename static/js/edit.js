@@ -40,6 +40,7 @@ function show(html) {
   const shown = document.getElementById("preview");
   const said = shown.querySelector("#preview-said");
   const words = made.querySelector("#preview-said").textContent;
+  said.className = made.querySelector("#preview-said").className;
   // The line that is read out stays, so that it is read again only when it says something else.
   made.querySelector("#preview-said").replaceWith(said);
   if (said.textContent !== words) said.textContent = words;

@@ -12,6 +12,7 @@ from audit.record import SYSTEM
 from policies import recipients as lists
 from policies import rules
 from tests.pages import scenes, sends
+from tests.pages.pages import browser
 from tests.pages.test_edit import address, form_of
 from tests.statements import statements
 
@@ -43,6 +44,18 @@ def test_asking_keeps_nothing(desk, draft):
     assert form_of(page)["body"] == "Other words"
     assert (Entry.objects.count(), Judgement.objects.count()) == before
     assert Revision.objects.filter(draft=draft).count() == 1
+
+
+def test_a_version_of_a_colleague_is_told_while_one_still_types(desk, draft, support):
+    ann = scenes.person("ann", "reviewer", support, name="Ann Other")
+    typed = form_of(desk.page(address(draft)))
+    theirs = browser(ann)
+    theirs.post(address(draft), form_of(theirs.page(address(draft))) | {"body": "Words of Ann"})
+
+    page = desk.submit(address(draft, "edit_check"), typed | {"body": "Words of mine"})
+
+    assert "Ann Other kept version 2 while you wrote" in said(page, "preview-said")
+    assert form_of(page)["body"] == "Words of mine"
 
 
 def test_the_page_opens_with_the_checks_of_the_draft_as_it_is(desk, draft):
