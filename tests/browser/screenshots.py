@@ -242,9 +242,9 @@ def stopped(camera: Photographer) -> None:
 def notices(camera: Photographer) -> None:
     reviewer = camera.person("reviewer")
     reviewer.until(reviewer.page.locator(".told__row").nth(5), "/notices/")
-    draft = reviewer.page.locator(".told__row", has_text="Duplicate charge").get_by_role("link")
+    draft = reviewer.page.locator(".told__row", has_text="Complaint about the courier").get_by_role("link")
     reviewer.go(draft.get_attribute("href") or "")
-    reviewer.page.get_by_label("Reason or note").fill("Both charges were right.")
+    reviewer.page.get_by_label("Reason or note").fill("It arrived on the day we promised.")
     reviewer.press("Reject")
     reviewer.until(reviewer.page.get_by_text("Rejected by"), "/notices/?show=all")
     camera.take("notices", reviewer)
