@@ -364,9 +364,9 @@ SCENES: list[Callable[[Photographer], None]] = [
     notices,
     rules_and_lists,
     modes_and_caps,
-    stopped,
     capacity,
     every_page,
+    stopped,
 ]
 
 
