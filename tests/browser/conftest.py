@@ -85,6 +85,12 @@ def grants(
         "quick": connected(demo, admin, "quick@harbourlane.example", 1),
         "slow": connected(demo, admin, "slow@harbourlane.example", 60),
     }
+    # All tests send from these two, and enough of it bounces to stop them by itself.
+    admin.go("/policies/trips/")
+    admin.page.get_by_label("Stop mailboxes by these limits").uncheck()
+    admin.page.get_by_label("Why").fill("The tests bounce mail on purpose.")
+    admin.press("Keep these limits")
+    admin.says("Kept")
     context.close()
     return made
 
